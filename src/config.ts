@@ -1,0 +1,135 @@
+import { isAbsolute, resolve } from 'node:path'
+import { AppError } from './core/errors.ts'
+import { LOG_LEVELS, type LogLevel } from './platform/log.ts'
+
+/** What one process is told from outside. The run contract of the README lists the variables. */
+export interface Config {
+  readonly host: string
+  /** 0 picks a free one. */
+  readonly port: number
+  /** Absolute: everything Holdfast keeps on this machine. */
+  readonly dataFolder: string
+  /** `null`: the embedded database in the data folder. */
+  readonly databaseUrl: string | null
+  /** `null`: generated once into the data folder. */
+  readonly jwtSecret: string | null
+  /** `null`: generated once, printed at the first start. */
+  readonly adminToken: string | null
+  readonly roles: ReadonlySet<Role>
+  readonly tls: { readonly certFile: string; readonly keyFile: string } | null
+  /** Plain HTTP off loopback, and the addresses that a proxy in front reports. */
+  readonly behindProxy: boolean
+  /** Pages of other origins that may call the API, besides the dashboard's own. */
+  readonly allowedOrigins: readonly string[]
+  /** Operations that one worker process runs at a time. */
+  readonly workerConcurrency: number
+  /** Room that no backup may take from the disk of a local pool. */
+  readonly poolReserveBytes: number
+  readonly logLevel: LogLevel
+}
+
+export const ROLES = ['api', 'worker'] as const
+
+export type Role = (typeof ROLES)[number]
+
+type Env = Readonly<Record<string, string | undefined>>
+
+/**
+ * Reads the environment. Throws one `invalid` that lists every problem: nobody
+ * should have to start four times to find four mistakes.
+ */
+export function parseConfig(env: Env = process.env): Config {
+  const problems: string[] = []
+  const read = readerOf(env, problems)
+  const config: Config = {
+    host: read.text('HOLDFAST_HOST') ?? '127.0.0.1',
+    port: read.whole('HOLDFAST_PORT', 8080, 0, 65_535),
+    dataFolder: resolve(read.text('HOLDFAST_DATA') ?? './data'),
+    databaseUrl: read.url('DATABASE_URL', ['postgres:', 'postgresql:']),
+    jwtSecret: read.text('HOLDFAST_JWT_SECRET'),
+    adminToken: read.text('HOLDFAST_ADMIN_TOKEN'),
+    roles: read.roles('HOLDFAST_ROLES'),
+    tls: read.tls('HOLDFAST_TLS_CERT', 'HOLDFAST_TLS_KEY'),
+    behindProxy: read.flag('HOLDFAST_BEHIND_PROXY'),
+    allowedOrigins: read.list('HOLDFAST_ALLOWED_ORIGINS'),
+    workerConcurrency: read.whole('HOLDFAST_WORKER_CONCURRENCY', 2, 1, 64),
+    poolReserveBytes: read.whole('HOLDFAST_POOL_RESERVE_MIB', 64, 0, 1024 * 1024) * 1024 * 1024,
+    logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
+  }
+  if (problems.length > 0) {
+    throw new AppError('invalid', `wrong settings: ${problems.join('; ')}`, { problems })
+  }
+  return config
+}
+
+/** Readers for each type of variable. An empty value counts as unset. */
+function readerOf(env: Env, problems: string[]) {
+  const text = (name: string): string | null => env[name]?.trim() || null
+
+  const whole = (name: string, fallback: number, min: number, max: number): number => {
+    const value = text(name)
+    if (value === null) return fallback
+    const number = Number(value)
+    if (Number.isInteger(number) && number >= min && number <= max) return number
+    problems.push(
+      `${name} is ${JSON.stringify(value)}, and must be a whole number ${min} to ${max}`,
+    )
+    return fallback
+  }
+
+  const oneOf = <T extends string>(name: string, values: readonly T[], fallback: T): T => {
+    const value = text(name)?.toLowerCase()
+    if (value === undefined) return fallback
+    const known = values.find((candidate) => candidate === value)
+    if (known !== undefined) return known
+    problems.push(`${name} is ${JSON.stringify(value)}, and must be one of ${values.join(', ')}`)
+    return fallback
+  }
+
+  const list = (name: string): string[] =>
+    (text(name) ?? '')
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '')
+
+  const url = (name: string, protocols: readonly string[]): string | null => {
+    const value = text(name)
+    if (value === null) return null
+    if (URL.canParse(value) && protocols.includes(new URL(value).protocol)) return value
+    // The value may hold a password: it is not repeated.
+    problems.push(`${name} must be an address that begins with ${protocols.join(' or ')}`)
+    return null
+  }
+
+  const roles = (name: string): ReadonlySet<Role> => {
+    const names = list(name)
+    const known = names.filter((role): role is Role => (ROLES as readonly string[]).includes(role))
+    if (known.length !== names.length) {
+      problems.push(`${name} is ${JSON.stringify(text(name))}, and may list ${ROLES.join(', ')}`)
+    }
+    return new Set(known.length === 0 ? ROLES : known)
+  }
+
+  const tls = (certName: string, keyName: string): Config['tls'] => {
+    const certFile = text(certName)
+    const keyFile = text(keyName)
+    if (certFile === null && keyFile === null) return null
+    if (certFile === null || keyFile === null) {
+      problems.push(`${certName} and ${keyName} go together: set both or none`)
+      return null
+    }
+    for (const [name, file] of [
+      [certName, certFile],
+      [keyName, keyFile],
+    ] as const) {
+      if (!isAbsolute(file))
+        problems.push(`${name} is ${JSON.stringify(file)}, and must be absolute`)
+    }
+    return { certFile, keyFile }
+  }
+
+  const flag = (name: string): boolean =>
+    oneOf(name, ['0', '1', 'true', 'false'], '0').match(/1|true/) !== null
+
+  return { text, whole, oneOf, list, url, roles, tls, flag }
+}
