@@ -53,7 +53,8 @@ export const NO_PROGRESS: Progress = {
 export function percentRunning(done: number, total: number | null): number | null {
   if (total === null) return null
   if (total === 0) return 0
-  return Math.min(99, Math.floor((done / total) * 100))
+  // Multiplied first: 0.58 * 100 is 57.99… in floating point.
+  return Math.min(99, Math.floor((done * 100) / total))
 }
 
 /** A lane whose work overtook its total had a total that was too small: it grows. */

@@ -12,6 +12,8 @@ export interface Tables {
   sources: SourceRow
   pools: PoolRow
   snapshots: SnapshotRow
+  /** Snapshots whose record is gone and whose objects are still to be removed. */
+  removals: RemovalRow
   operations: OperationRow
   /** Which live operation holds a subject: one row a subject, gone when the operation ends. */
   holds: HoldRow
@@ -74,6 +76,12 @@ export interface SnapshotRow {
   verified_at_ms: number | null
   verified_well: number | null
   created_at_ms: number
+}
+
+export interface RemovalRow {
+  id: string
+  /** JSON: the record as it was, for what removes its objects. */
+  snapshot: string
 }
 
 export interface OperationRow {

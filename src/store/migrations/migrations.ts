@@ -1,0 +1,10 @@
+import type { Migration } from '../migrate.ts'
+import { firstTables } from './0001-first-tables.ts'
+
+/**
+ * In order, without gaps, numbered from 1. One that was released is never
+ * edited or moved: what it made is changed by the next one.
+ */
+export const MIGRATIONS: readonly Migration[] = [
+  { number: 1, name: 'first-tables', run: firstTables },
+]
