@@ -1,0 +1,89 @@
+import { isFinal, type OperationWire } from '@holdfast/sdk'
+import { useState } from 'react'
+import { useConnection, useRecord } from '../../connection/connection.tsx'
+import { navigate } from '../../router/router.ts'
+import { Button, ButtonLink } from '../../ui/button.tsx'
+import { Notice } from '../../ui/notice.tsx'
+import { sayProblem } from '../../ui/toast.tsx'
+import { asSentence, foundDamage } from './operation-words.ts'
+
+const SNAPSHOTS_SEEN = 50
+
+/** The snapshot that this backup left. */
+function LeftSnapshot({ operation }: { operation: OperationWire }) {
+  const sourceId = operation.sourceId ?? ''
+  const { data } = useRecord(
+    `snapshots-of:${sourceId}:${operation.id}`,
+    (holdfast, signal) =>
+      holdfast.snapshots.list({ source: sourceId, limit: SNAPSHOTS_SEEN, signal }),
+    ['snapshot'],
+  )
+  const id =
+    operation.snapshotId ?? data?.items.find((item) => item.operationId === operation.id)?.id
+  if (id === undefined) return null
+  return (
+    <ButtonLink look="primary" icon="archive" href={`/snapshots/${id}`}>
+      Open snapshot
+    </ButtonLink>
+  )
+}
+
+function VerifyOffer({ snapshotId }: { snapshotId: string }) {
+  const { holdfast, live } = useConnection()
+  const [busy, setBusy] = useState(false)
+  const verify = async () => {
+    setBusy(true)
+    try {
+      const operation = await holdfast.snapshots.verify(snapshotId)
+      live.merge([operation])
+      navigate(`/operations/${operation.id}`)
+    } catch (error) {
+      sayProblem(error)
+      setBusy(false)
+    }
+  }
+  return (
+    <Button look="primary" icon="shield" isDisabled={busy} onPress={() => void verify()}>
+      Verify byte for byte
+    </Button>
+  )
+}
+
+const verifySentence = (operation: OperationWire): string =>
+  foundDamage(operation)
+    ? 'The snapshot is damaged: some of its bytes are not what was backed up.'
+    : 'Every byte of the snapshot is what was backed up.'
+
+/** How it ended, in a sentence, and the next step. */
+export function OperationOutcome({ operation }: { operation: OperationWire }) {
+  const { kind, status, outcome, snapshotId } = operation
+  if (!isFinal(status)) return null
+  if (status === 'failed') {
+    return (
+      <Notice tone="bad">{asSentence(operation.error?.message ?? operation.statusReason)}</Notice>
+    )
+  }
+  if (status !== 'completed') {
+    return <Notice tone="still">{asSentence(operation.statusReason)}</Notice>
+  }
+  const tone = foundDamage(operation) ? 'bad' : outcome === 'warning' ? 'warn' : 'good'
+  if (kind === 'backup') {
+    return (
+      <Notice tone={tone} action={<LeftSnapshot operation={operation} />}>
+        {outcome === 'warning'
+          ? 'The snapshot is kept. Some files were not read as they should be: see the warnings.'
+          : 'The snapshot is published, durable and ready to be restored.'}
+      </Notice>
+    )
+  }
+  if (kind === 'restore' && snapshotId !== null) {
+    return (
+      <Notice tone={tone} action={<VerifyOffer snapshotId={snapshotId} />}>
+        The restore has finished. To prove the snapshot it came from, have every byte of it read and
+        compared with what was backed up.
+      </Notice>
+    )
+  }
+  const words = kind === 'verify' ? verifySentence(operation) : asSentence(operation.statusReason)
+  return <Notice tone={tone}>{words}</Notice>
+}
