@@ -83,7 +83,7 @@ export async function listWarnings(
   operationId: string,
   page: { readonly after: number; readonly limit: number },
 ): Promise<readonly NumberedWarning[]> {
-  return sql
+  const rows = await sql
     .selectFrom('warnings')
     .select(['number', 'code', 'message', 'item'])
     .where('operation_id', '=', operationId)
@@ -92,4 +92,5 @@ export async function listWarnings(
     .orderBy('number')
     .limit(page.limit)
     .execute()
+  return rows.map(({ number, code, message, item }) => ({ number, code, message, item }))
 }
