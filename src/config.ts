@@ -17,8 +17,10 @@ export interface Config {
   readonly adminToken: string | null
   readonly roles: ReadonlySet<Role>
   readonly tls: { readonly certFile: string; readonly keyFile: string } | null
-  /** Plain HTTP off loopback, and the addresses that a proxy in front reports. */
+  /** A proxy in front speaks TLS: plain HTTP off loopback, and the addresses that it reports. */
   readonly behindProxy: boolean
+  /** Plain HTTP off loopback without a proxy: only for networks that are trusted whole. */
+  readonly allowPlainHttp: boolean
   /** Pages of other origins that may call the API, besides the dashboard's own. */
   readonly allowedOrigins: readonly string[]
   /** Operations that one worker process runs at a time. */
@@ -51,6 +53,7 @@ export function parseConfig(env: Env = process.env): Config {
     roles: read.roles('HOLDFAST_ROLES'),
     tls: read.tls('HOLDFAST_TLS_CERT', 'HOLDFAST_TLS_KEY'),
     behindProxy: read.flag('HOLDFAST_BEHIND_PROXY'),
+    allowPlainHttp: read.flag('HOLDFAST_ALLOW_PLAIN_HTTP'),
     allowedOrigins: read.list('HOLDFAST_ALLOWED_ORIGINS'),
     workerConcurrency: read.whole('HOLDFAST_WORKER_CONCURRENCY', 2, 1, 64),
     poolReserveBytes: read.whole('HOLDFAST_POOL_RESERVE_MIB', 64, 0, 1024 * 1024) * 1024 * 1024,

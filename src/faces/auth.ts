@@ -1,0 +1,123 @@
+import type { IncomingHttpHeaders } from 'node:http'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { AuditedAct } from '../auth/audit.ts'
+import { assertMay } from '../auth/permissions.ts'
+import { RateLimit } from '../auth/rate-limit.ts'
+import type { Caller } from '../core/account.ts'
+import { AppError } from '../core/errors.ts'
+import type { Permission } from '../core/permissions.ts'
+import type { Services } from './face.ts'
+
+/** Run contract: `Authorization: Bearer <t>`, or the token alone. */
+export function headerToken(headers: IncomingHttpHeaders): string | null {
+  const value = headers.authorization?.trim()
+  if (value === undefined || value === '') return null
+  const bearer = /^bearer\s+(\S+)$/i.exec(value)
+  return bearer?.[1] ?? value
+}
+
+/** Run contract: `?token=` or `?tk=`, for WebSockets and downloads only: addresses end up in histories. */
+export function queryToken(query: URLSearchParams): string | null {
+  return query.get('token') || query.get('tk') || null
+}
+
+export const searchOf = (url: string): URLSearchParams =>
+  new URLSearchParams(url.split('?').slice(1).join('?'))
+
+export interface GateOptions {
+  /** Accept the token in the address, too. */
+  readonly inQuery?: boolean
+}
+
+type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
+
+/**
+ * Where every request of a face passes: who is it, may he, and not too often.
+ * A route says what it needs; a route that says nothing has no caller.
+ */
+export class Gate {
+  readonly #services: Services
+  readonly #callers = new WeakMap<FastifyRequest, Caller>()
+  readonly #perAddress: RateLimit
+  readonly #perAccount: RateLimit
+  readonly #failures: RateLimit
+  readonly #signIns: RateLimit
+
+  constructor(services: Services) {
+    this.#services = services
+    this.#perAddress = new RateLimit(PER_ADDRESS)
+    this.#perAccount = new RateLimit(PER_ACCOUNT)
+    this.#failures = new RateLimit(FAILURES_PER_ADDRESS)
+    this.#signIns = new RateLimit(SIGN_INS_PER_ADDRESS)
+  }
+
+  /** A hook for a route that somebody with this permission may use; `null`: anybody who is signed in. */
+  needs(permission: Permission | null, { inQuery = false }: GateOptions = {}): Hook {
+    return async (request) => {
+      this.#take(this.#perAddress, request.ip)
+      const token =
+        headerToken(request.headers) ?? (inQuery ? queryToken(searchOf(request.url)) : null)
+      const caller = await this.#identify(token, request.ip)
+      this.#take(this.#perAccount, caller.accountId)
+      if (permission !== null) assertMay(caller, permission)
+      this.#callers.set(request, caller)
+    }
+  }
+
+  /** A hook for a route without a caller, such as a sign-in: nobody guesses there often. */
+  open(): Hook {
+    return async (request) => {
+      this.#take(this.#signIns, request.ip)
+    }
+  }
+
+  caller(request: FastifyRequest): Caller {
+    const caller = this.#callers.get(request)
+    if (caller === undefined) throw new Error('route without a gate asked who calls')
+    return caller
+  }
+
+  /** Writes into the audit trail what the caller of this request did. Catalog and auth do it themselves. */
+  async record(
+    request: FastifyRequest,
+    act: Omit<AuditedAct, 'topic'> & Partial<Pick<AuditedAct, 'topic'>>,
+  ): Promise<void> {
+    await this.#services.auth.audit.record(this.caller(request), { topic: 'operation', ...act })
+  }
+
+  /** Whether one more from this address may come in. */
+  admits(address: string): boolean {
+    return this.#perAddress.take(address, this.#now()) === null
+  }
+
+  /** Guessing tokens is slowed down for the one who guesses, not for those who share his address. */
+  async #identify(token: string | null, address: string): Promise<Caller> {
+    try {
+      return await this.#services.auth.identify(token)
+    } catch (error) {
+      if (token !== null && error instanceof AppError && error.code === 'unauthenticated') {
+        this.#take(this.#failures, address)
+      }
+      throw error
+    }
+  }
+
+  #take(limit: RateLimit, key: string): void {
+    const retryAfterMs = limit.take(key, this.#now())
+    if (retryAfterMs === null) return
+    const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterMs / 1000))
+    throw new AppError('rate_limited', `too many requests; try again in ${retryAfterSeconds} s`, {
+      retryAfterSeconds,
+    })
+  }
+
+  #now(): number {
+    return this.#services.clock.monotonicMs()
+  }
+}
+
+/** Generous: an upload in hundreds of parts, sixteen at a time, must never meet them. */
+const PER_ADDRESS = { burst: 20_000, perSecond: 5_000 }
+const PER_ACCOUNT = { burst: 20_000, perSecond: 5_000 }
+const FAILURES_PER_ADDRESS = { burst: 30, perSecond: 1 }
+const SIGN_INS_PER_ADDRESS = { burst: 20, perSecond: 0.5 }

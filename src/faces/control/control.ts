@@ -1,0 +1,93 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance } from 'fastify'
+import {
+  jsonSchemaTransform,
+  jsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+  type ZodTypeProvider,
+} from 'fastify-type-provider-zod'
+import { Gate } from '../auth.ts'
+import type { FaceOptions } from '../face.ts'
+import { accountRoutes } from './accounts.ts'
+import { deviceRoutes } from './devices.ts'
+import { downloadRoutes } from './download.ts'
+import { folderRoutes } from './folders.ts'
+import { registerLive } from './live.ts'
+import { liveStreamRoutes } from './live-stream.ts'
+import { operationRoutes } from './operations.ts'
+import { poolRoutes } from './pools.ts'
+import { sessionRoutes } from './sessions.ts'
+import { snapshotRoutes } from './snapshots.ts'
+import { sourceRoutes } from './sources.ts'
+import { tokenRoutes } from './tokens.ts'
+
+/** A Fastify whose routes are typed by their Zod schemas. */
+export type ControlApp = FastifyInstance<
+  FastifyInstance['server'],
+  import('node:http').IncomingMessage,
+  import('node:http').ServerResponse,
+  FastifyInstance['log'],
+  ZodTypeProvider
+>
+
+export interface ControlOptions extends FaceOptions {
+  readonly gate: Gate
+}
+
+const ROUTES = [
+  sourceRoutes,
+  operationRoutes,
+  snapshotRoutes,
+  downloadRoutes,
+  poolRoutes,
+  deviceRoutes,
+  accountRoutes,
+  tokenRoutes,
+  sessionRoutes,
+  folderRoutes,
+  liveStreamRoutes,
+]
+
+/** Our own API: everything the dashboard, the CLI and the SDK use, described by the schemas that check it. */
+export async function controlFace(root: FastifyInstance, options: FaceOptions): Promise<void> {
+  await root.register(async (plain) => {
+    const app = plain.withTypeProvider<ZodTypeProvider>() as ControlApp
+    app.setValidatorCompiler(validatorCompiler)
+    app.setSerializerCompiler(serializerCompiler)
+    await registerDocument(app, options.version)
+    const gate = new Gate(options.services)
+    const controlOptions: ControlOptions = { ...options, gate }
+    for (const routes of ROUTES) routes(app, controlOptions)
+    registerLive(controlOptions)
+  })
+}
+
+async function registerDocument(app: ControlApp, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Holdfast',
+        version,
+        description:
+          'Every byte you move is a durable operation that you can watch, pause, resume and prove. ' +
+          'Times are RFC 3339 in UTC, errors RFC 9457 problem documents, lists keyset pages. ' +
+          'The live feed is a WebSocket at `/api/v1/live`.',
+      },
+      components: {
+        securitySchemes: { token: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT' } },
+      },
+      security: [{ token: [] }],
+    },
+    transform: jsonSchemaTransform,
+    transformObject: jsonSchemaTransformObject,
+  })
+  app.get('/openapi.json', { schema: { hide: true } as object }, async (_request, reply) => {
+    reply.type('application/json').serializer(JSON.stringify)
+    return await reply.send(app.swagger())
+  })
+  // Its script and styles come from the package: the page works without the internet.
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+}

@@ -1,0 +1,108 @@
+import type { ServerResponse } from 'node:http'
+import { z } from 'zod'
+import { AppError } from '../../core/errors.ts'
+import { isAdmin } from '../../core/permissions.ts'
+import { parseSubjects, Session, type Sink } from '../../live/session.ts'
+import type { ControlApp, ControlOptions } from './control.ts'
+import { unknownSubject } from './live.ts'
+import { LiveEncoder, toStreamFrame } from './live-messages.ts'
+
+const HEARTBEAT_MS = 15_000
+/** A reader that takes nothing for this long is gone. */
+const STALLED_MS = 60_000
+
+const querySchema = z.object({
+  subscribe: z
+    .string()
+    .max(4000)
+    .default('operations')
+    .describe('Subjects with commas between: `operations,snapshots,operation:<id>,source:<id>`.'),
+  since: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .optional()
+    .describe('The last sequence that was seen; `Last-Event-ID` does the same.'),
+})
+
+/** `/api/v1/live/events`: the same feed as Server-Sent Events, for where WebSockets do not pass. */
+export function liveStreamRoutes(app: ControlApp, options: ControlOptions): void {
+  const { gate, services, closing } = options
+  const encoder = new LiveEncoder(toStreamFrame)
+  app.get(
+    '/api/v1/live/events',
+    {
+      onRequest: gate.needs('operations.read', { inQuery: true }),
+      schema: {
+        tags: ['live'],
+        summary: 'The live feed as Server-Sent Events',
+        querystring: querySchema,
+      },
+    },
+    async (request, reply) => {
+      const { subscribe, since } = request.query
+      const parsed = parseSubjects(subscribe.split(',').filter((word) => word !== ''))
+      if ('unknown' in parsed) throw unknownSubject(parsed.unknown)
+      const resumeAt = since ?? lastEventId(request.headers['last-event-id'])
+      const caller = gate.caller(request)
+
+      reply.hijack()
+      const response = reply.raw
+      response.writeHead(200, {
+        ...(reply.getHeaders() as Record<string, string>),
+        'content-type': 'text/event-stream; charset=utf-8',
+        'cache-control': 'no-store',
+        // A proxy that collects the answer first would make a feed of it no more.
+        'x-accel-buffering': 'no',
+      })
+      response.write('retry: 1000\n\n')
+      const session = new Session({
+        hub: services.hub,
+        accountId: isAdmin(caller) ? null : caller.accountId,
+        sink: streamSink(response),
+        encoder,
+        log: services.log,
+      })
+      watchResponse(response, session, closing)
+      await session.subscribe(parsed.subscription, resumeAt)
+    },
+  )
+}
+
+function lastEventId(header: string | string[] | undefined): number | null {
+  if (header === undefined || header === '') return null
+  const sequence = Number(header)
+  if (Number.isSafeInteger(sequence) && sequence >= 0) return sequence
+  throw new AppError('invalid', 'last-event-id is not the sequence of an event')
+}
+
+const streamSink = (response: ServerResponse): Sink<Buffer> => ({
+  send: (frame, left) => {
+    if (response.writableEnded || response.destroyed) return queueMicrotask(left)
+    response.write(frame, () => left())
+  },
+  bufferedBytes: () => response.writableLength,
+  // An EventSource comes back by itself, with the last id it saw.
+  end: () => response.end(),
+})
+
+/** Comments keep proxies from closing a silent feed; a reader that takes nothing is let go. */
+function watchResponse(
+  response: ServerResponse,
+  session: Session<Buffer>,
+  closing: AbortSignal,
+): void {
+  let stalledMs = 0
+  const heartbeat = setInterval(() => {
+    stalledMs = response.writableNeedDrain ? stalledMs + HEARTBEAT_MS : 0
+    if (stalledMs >= STALLED_MS) response.destroy()
+    else if (!response.writableNeedDrain) response.write(': \n\n')
+  }, HEARTBEAT_MS)
+  const end = () => response.end()
+  closing.addEventListener('abort', end, { once: true })
+  response.once('close', () => {
+    clearInterval(heartbeat)
+    closing.removeEventListener('abort', end)
+    session.close()
+  })
+}

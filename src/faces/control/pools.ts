@@ -1,0 +1,102 @@
+import { z } from 'zod'
+import { pageQuery, toPage } from '../paging.ts'
+import type { ControlApp, ControlOptions } from './control.ts'
+import { jsonObject, nameField, recordId } from './fields.ts'
+import { idParams, PROBLEMS, pageOf, poolSchema } from './schemas.ts'
+import { toPoolWire } from './wire.ts'
+
+const tags = ['pools']
+
+const createBody = z.strictObject({
+  id: recordId.optional(),
+  name: nameField,
+  kind: z.string().min(1).max(40).describe('`local`: a folder of the server.'),
+  config: jsonObject.describe('By kind. Of a local one: `path`.'),
+  shared: z.boolean().optional().describe('Everybody may use it; administrators only.'),
+})
+
+/** Where bytes rest. */
+export function poolRoutes(app: ControlApp, options: ControlOptions): void {
+  addList(app, options)
+  addGet(app, options)
+  addCreate(app, options)
+  addRemove(app, options)
+}
+
+function addList(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.get(
+    '/api/v1/pools',
+    {
+      onRequest: gate.needs('pools.read'),
+      schema: {
+        tags,
+        summary: 'Pools, with their room',
+        querystring: z.object(pageQuery),
+        response: { 200: pageOf(poolSchema), ...PROBLEMS },
+      },
+    },
+    async (request) =>
+      toPage(await services.pools.list(gate.caller(request), request.query), toPoolWire),
+  )
+}
+
+function addGet(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.get(
+    '/api/v1/pools/:id',
+    {
+      onRequest: gate.needs('pools.read'),
+      schema: {
+        tags,
+        summary: 'One pool',
+        params: idParams,
+        response: { 200: poolSchema, ...PROBLEMS },
+      },
+    },
+    async (request) =>
+      toPoolWire(await services.pools.get(gate.caller(request), request.params.id)),
+  )
+}
+
+function addCreate(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.post(
+    '/api/v1/pools',
+    {
+      onRequest: gate.needs('pools.write'),
+      schema: {
+        tags,
+        summary: 'Add a pool',
+        body: createBody,
+        response: { 201: poolSchema, ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const { id, shared, ...rest } = request.body
+      const pool = await services.pools.create(gate.caller(request), {
+        ...rest,
+        ...(id === undefined ? {} : { id }),
+        ...(shared === undefined ? {} : { shared }),
+      })
+      reply.header('location', `/api/v1/pools/${pool.id}`)
+      return await reply.code(201).send(toPoolWire(pool))
+    },
+  )
+}
+
+function addRemove(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.delete(
+    '/api/v1/pools/:id',
+    {
+      onRequest: gate.needs('pools.write'),
+      schema: {
+        tags,
+        summary: 'Forget a pool in which nothing rests',
+        params: idParams,
+        response: { 204: z.null(), ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      await services.pools.remove(gate.caller(request), request.params.id)
+      return await reply.code(204).send(null)
+    },
+  )
+}
