@@ -10,7 +10,7 @@ const STEPS: readonly (readonly [name: string, command: string, ...args: string[
   ['types', 'tsc', '-p', '.'],
   ['types of the dashboard', 'tsc', '-p', 'packages/web'],
   ['format and lint', 'biome', 'check', '--error-on-warnings'],
-  ['promises', 'oxlint', '--type-aware', '--quiet', 'src', 'packages', 'test', 'scripts'],
+  ['promises', 'oxlint', '--type-aware', 'src', 'packages', 'scripts'],
 ]
 
 interface StepEnd {

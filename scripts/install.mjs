@@ -1,6 +1,6 @@
 // Makes a fresh clone ready for `npm start` and `npm test`. Plain JavaScript: it runs on whatever
 // Node the machine has, before the pinned one is there. With `--test` it also sees to the real
-// programs that the tests drive.
+// programs that the tests drive; with `--dashboard` to a dashboard that is up to date, and no more.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -19,7 +19,7 @@ const TEST_PROGRAMS = [
   ['tar', 'tar'],
 ]
 
-installPackages()
+if (!process.argv.includes('--dashboard')) installPackages()
 buildDashboard()
 if (forTests) installTestPrograms()
 
