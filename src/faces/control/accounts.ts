@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { pageQuery, toPage } from '../paging.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { nameField } from './fields.ts'
 import { accountSchema, auditSchema, idParams, PROBLEMS, pageOf, whoAmISchema } from './schemas.ts'
 import { toAccountWire, toAuditWire } from './wire.ts'

@@ -11,6 +11,7 @@ import {
 import { Gate } from '../auth.ts'
 import type { FaceOptions } from '../face.ts'
 import { accountRoutes } from './accounts.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { deviceRoutes } from './devices.ts'
 import { downloadRoutes } from './download.ts'
 import { folderRoutes } from './folders.ts'
@@ -22,19 +23,6 @@ import { sessionRoutes } from './sessions.ts'
 import { snapshotRoutes } from './snapshots.ts'
 import { sourceRoutes } from './sources.ts'
 import { tokenRoutes } from './tokens.ts'
-
-/** A Fastify whose routes are typed by their Zod schemas. */
-export type ControlApp = FastifyInstance<
-  FastifyInstance['server'],
-  import('node:http').IncomingMessage,
-  import('node:http').ServerResponse,
-  FastifyInstance['log'],
-  ZodTypeProvider
->
-
-export interface ControlOptions extends FaceOptions {
-  readonly gate: Gate
-}
 
 const ROUTES = [
   sourceRoutes,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { pageQuery, toPage } from '../paging.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { nameField, recordId } from './fields.ts'
 import { deviceSchema, idParams, PROBLEMS, pageOf } from './schemas.ts'
 import { toDeviceWire } from './wire.ts'

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import type { Snapshots } from '../../catalog/snapshots.ts'
 import { AppError } from '../../core/errors.ts'
 import { contentDisposition } from './content-disposition.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { idParams, PROBLEMS } from './schemas.ts'
 import { withoutSlashes } from './snapshots.ts'
 

@@ -5,7 +5,7 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import type { FolderWire } from '@holdfast/sdk/wire/control'
 import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { folderSchema, PROBLEMS } from './schemas.ts'
 
 /** More than a person looks through; the rest is left out. */

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
 import { isAdmin } from '../../core/permissions.ts'
 import { parseSubjects, Session, type Sink } from '../../live/session.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { unknownSubject } from './live.ts'
 import { LiveEncoder, toStreamFrame } from './live-messages.ts'
 

@@ -9,7 +9,7 @@ import { parseSubjects, Session, type Sink } from '../../live/session.ts'
 import { headerToken, queryToken } from '../auth.ts'
 import type { Services } from '../face.ts'
 import { queryOf, refuseUpgrade } from '../upgrades.ts'
-import type { ControlOptions } from './control.ts'
+import type { ControlOptions } from './control-app.ts'
 import { LiveEncoder, liveRequestSchema, toTextFrame } from './live-messages.ts'
 
 const CLOSE_UNAUTHENTICATED = 4401

@@ -5,7 +5,7 @@ import { OPERATION_KINDS, type OperationKind } from '../../core/kinds.ts'
 import { LONG_POLL_SECONDS_MAX } from '../../core/limits.ts'
 import { type Operation, PRIORITY_MAX, STATUSES, type Status } from '../../core/operation.ts'
 import { pageQuery, toNumberedPage, toPage } from '../paging.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { jsonObject, listOf, preferredWait, recordId } from './fields.ts'
 import {
   eventSchema,

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { pageQuery, toPage } from '../paging.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { jsonObject, nameField, recordId } from './fields.ts'
 import { idParams, PROBLEMS, pageOf, poolSchema } from './schemas.ts'
 import { toPoolWire } from './wire.ts'

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { AppError } from '../../core/errors.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { PROBLEMS, whoAmISchema } from './schemas.ts'
 import { toTime, toTimeOrNull } from './wire.ts'
 
@@ -24,9 +24,7 @@ const linkSchema = z
 /** Signing in by a link that works once. */
 export function sessionRoutes(app: ControlApp, options: ControlOptions): void {
   addStart(app, options)
-  addLink(app, options, '/api/v1/sessions/link', false)
-  // The SDK's word for the same.
-  addLink(app, options, '/api/v1/sessions/links', true)
+  addLink(app, options)
   addEnd(app, options)
 }
 
@@ -58,19 +56,13 @@ function addStart(app: ControlApp, { gate, services }: ControlOptions): void {
   )
 }
 
-function addLink(
-  app: ControlApp,
-  { gate, services }: ControlOptions,
-  path: string,
-  hide: boolean,
-): void {
+function addLink(app: ControlApp, { gate, services }: ControlOptions): void {
   app.post(
-    path,
+    '/api/v1/sessions/link',
     {
       onRequest: gate.needs('tokens.write'),
       schema: {
         tags,
-        hide,
         summary: 'Make a sign-in link for yourself',
         response: { 201: linkSchema, ...PROBLEMS },
       },

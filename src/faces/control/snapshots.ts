@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { OperationKind } from '../../core/kinds.ts'
 import { PRIORITY_MAX } from '../../core/operation.ts'
 import { pageQuery, toPage } from '../paging.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { idempotencyHeaders, idempotencyOf, recordSubmit } from './operations.ts'
 import {
   entrySchema,

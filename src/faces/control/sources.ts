@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { SOURCE_KINDS } from '../../core/kinds.ts'
 import { pageQuery, toPage } from '../paging.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { jsonObject, nameField, recordId } from './fields.ts'
 import { idParams, PROBLEMS, pageOf, sourceSchema } from './schemas.ts'
 import { toSourceWire } from './wire.ts'

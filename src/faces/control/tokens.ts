@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { pageQuery, toPage } from '../paging.ts'
-import type { ControlApp, ControlOptions } from './control.ts'
+import type { ControlApp, ControlOptions } from './control-app.ts'
 import { nameField } from './fields.ts'
 import { idParams, newTokenSchema, PROBLEMS, pageOf, tokenSchema } from './schemas.ts'
 import { toTokenWire } from './wire.ts'
