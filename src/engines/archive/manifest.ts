@@ -1,7 +1,8 @@
 /**
  * The manifest of an archive: JSON lines, gzipped, an object of its own beside
  * the archive (`<key of the archive>.manifest.jsonl.gz`). A `start` line, then
- * one line an entry in the order of the tar with `frame` lines between them,
+ * one line an entry in the order of the tar with `frame` lines between them
+ * (in their own order, but anywhere: a file's hash is known when its frames are past),
  * and an `end` line: a manifest without one was cut.
  */
 export const MANIFEST_VERSION = 1
@@ -62,6 +63,7 @@ export interface ManifestFrame {
 export interface ManifestEnd {
   readonly line: 'end'
   readonly entryCount: number
+  /** All but the directories. */
   readonly fileCount: number
   /** Bytes of all files. */
   readonly contentBytes: number
