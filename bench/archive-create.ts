@@ -8,8 +8,8 @@ import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { argv, cpuUsage, execPath, memoryUsage, stdout } from 'node:process'
 import { parseArgs } from 'node:util'
-import { BackupDirectory } from '../src/engines/archive/backup.ts'
-import { Threads } from '../src/engines/archive/threads.ts'
+import { BackupDirectory } from '../src/engines/archive/create/backup.ts'
+import { Threads } from '../src/engines/archive/create/threads.ts'
 import { systemClock } from '../src/platform/clock.ts'
 import { LocalPool } from '../src/pools/local.ts'
 
@@ -37,7 +37,19 @@ function noise(bytes: number, seed: number): Buffer {
 }
 
 const prose = (bytes: number, seed: number): Buffer => {
-  const words = ['backup', 'of', 'a', 'world', 'kept', 'well', 'and', 'found', 'again', 'in', 'time']
+  const words = [
+    'backup',
+    'of',
+    'a',
+    'world',
+    'kept',
+    'well',
+    'and',
+    'found',
+    'again',
+    'in',
+    'time',
+  ]
   let text = ''
   for (let at = seed; text.length < bytes; at += 1) {
     text += `${words[(at * 7919 + (at >> 3)) % words.length]} ${at % 977 === 0 ? at : ''}`
@@ -136,7 +148,9 @@ async function runHoldfast(
         if (phase === 'publishing' && publishAtMs === 0) publishAtMs = performance.now() - began
       },
       warn: () => undefined,
-      saveCheckpoint: async () => void (checkpoints += 1),
+      saveCheckpoint: async () => {
+        checkpoints += 1
+      },
       resumedFrom: () => undefined,
       assertCurrent: async () => undefined,
     },
@@ -150,7 +164,12 @@ let wholeAtMs = 0
 const median = (list: readonly number[]): number =>
   [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0
 
-async function compare(name: string, tree: string, compression: string, folder: string): Promise<void> {
+async function compare(
+  name: string,
+  tree: string,
+  compression: string,
+  folder: string,
+): Promise<void> {
   const threads = new Threads()
   const pool = new LocalPool({ id: 'local', root: join(folder, 'pool') })
   const engine = new BackupDirectory({
@@ -182,7 +201,8 @@ async function compare(name: string, tree: string, compression: string, folder: 
       ours.length = 0
     }
   }
-  const of = (list: readonly Took[], key: 'ms' | 'durableMs') => median(list.map((took) => took[key]))
+  const of = (list: readonly Took[], key: 'ms' | 'durableMs') =>
+    median(list.map((took) => took[key]))
   const ratio = (key: 'ms' | 'durableMs') => (of(tool, key) / of(ours, key)).toFixed(2)
   const seconds = (ms: number) => (ms / 1000).toFixed(2)
   say(
@@ -190,7 +210,9 @@ async function compare(name: string, tree: string, compression: string, folder: 
       ` | on disk ${seconds(of(tool, 'durableMs'))} / ${seconds(of(ours, 'durableMs'))} s, ratio ${ratio('durableMs')}` +
       ` | scan ${seconds(median(ours.map((took) => took.scanMs)))} s, cpu ${seconds(median(ours.map((took) => took.cpuMs)))} s, rss ${Math.round(memoryUsage.rss() / 1024 ** 2)} MB, checkpoints ${median(ours.map((took) => took.checkpoints))}`,
   )
-  say(`  tool ${tool.map((took) => seconds(took.ms)).join(' ')} | holdfast ${ours.map((took) => seconds(took.ms)).join(' ')}`)
+  say(
+    `  tool ${tool.map((took) => seconds(took.ms)).join(' ')} | holdfast ${ours.map((took) => seconds(took.ms)).join(' ')}`,
+  )
   await threads.close()
 }
 
@@ -202,7 +224,8 @@ async function compareAll(): Promise<void> {
   const folder = mkdtempSync(join(values.folder, 'holdfast-bench-'))
   try {
     say(`${cpus()[0]?.model}, ${availableParallelism()} cores, node ${process.version}, ${folder}`)
-    const wanted = (name: string): boolean => values.only === undefined || name.includes(values.only)
+    const wanted = (name: string): boolean =>
+      values.only === undefined || name.includes(values.only)
     for (const size of ['small', 'big']) {
       const tree = join(folder, size)
       for (const compression of size === 'small' ? ['none', 'zstd', 'gzip'] : ['none', 'zstd']) {

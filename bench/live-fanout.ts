@@ -10,9 +10,9 @@ import { argv, exit, stdout } from 'node:process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { WebSocket } from 'ws'
+import { startServer } from '../src/faces/server.ts'
 import { TEST_SERVER } from '../test/support/control-face.ts'
 import { ADMIN_TOKEN, openRig } from '../test/support/control-rig.ts'
-import { startServer } from '../src/faces/server.ts'
 
 const TARGET_P99_MS = 50
 
@@ -34,7 +34,8 @@ async function beReaders({ url, token, socketCount }: Task): Promise<void> {
     socket.on('message', (data: Buffer) => {
       const arrivedMs = nowMs()
       const at = data.indexOf('"benchAtMs":')
-      if (at >= 0) delays.push(arrivedMs - Number.parseFloat(String(data.subarray(at + 12, at + 32))))
+      if (at >= 0)
+        delays.push(arrivedMs - Number.parseFloat(String(data.subarray(at + 12, at + 32))))
       else if (data.includes('"type":"snapshot"')) {
         live += 1
         if (live === socketCount) process.send?.('live')
@@ -51,7 +52,8 @@ async function beReaders({ url, token, socketCount }: Task): Promise<void> {
 
 function report(name: string, delays: number[], expected: number): number {
   delays.sort((left, right) => left - right)
-  const at = (share: number) => delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? NaN
+  const at = (share: number) =>
+    delays[Math.min(delays.length - 1, Math.floor(delays.length * share))] ?? NaN
   const figure = (value: number) => `${value.toFixed(1)} ms`
   stdout.write(
     `${name}: ${delays.length} of ${expected} arrived, p50 ${figure(at(0.5))}, p99 ${figure(at(0.99))}, max ${figure(at(1))}\n`,
@@ -61,7 +63,11 @@ function report(name: string, delays: number[], expected: number): number {
 
 async function main(socketCount: number, eventCount: number, perSecond: number): Promise<number> {
   const rig = await openRig()
-  const server = await startServer({ ...TEST_SERVER, webFolder: rig.folder, services: rig.services })
+  const server = await startServer({
+    ...TEST_SERVER,
+    webFolder: rig.folder,
+    services: rig.services,
+  })
   const child = fork(fileURLToPath(import.meta.url), ['readers'])
   const url = `${server.url.replace('http', 'ws')}/api/v1/live`
   child.send({ url, token: ADMIN_TOKEN, socketCount } satisfies Task)
@@ -106,6 +112,8 @@ if (argv[2] === 'readers') {
 } else {
   const [sockets = 500, events = 200, perSecond = 20] = argv.slice(2).map(Number)
   const p99 = await main(sockets, events, perSecond)
-  stdout.write(`target: p99 within ${TARGET_P99_MS} ms: ${p99 <= TARGET_P99_MS ? 'met' : 'MISSED'}\n`)
+  stdout.write(
+    `target: p99 within ${TARGET_P99_MS} ms: ${p99 <= TARGET_P99_MS ? 'met' : 'MISSED'}\n`,
+  )
   exit(p99 <= TARGET_P99_MS ? 0 : 1)
 }

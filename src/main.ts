@@ -1,8 +1,10 @@
+import { enableCompileCache } from 'node:module'
 import process, { env } from 'node:process'
-import { runCli } from './cli/cli.ts'
 
-/** One Ctrl-C can come twice: from the terminal, and passed on by npm or by bin/holdfast.mjs. */
-const ECHO_MS = 250
+// Before anything else is loaded: what was compiled once is not stripped of its types and compiled
+// again, here and in every thread. It saves memory and half of the start.
+enableCompileCache()
+const { runCli } = await import('./cli/cli.ts')
 
 process.exitCode = await runCli({
   args: process.argv.slice(2),
@@ -10,15 +12,9 @@ process.exitCode = await runCli({
   stdout: process.stdout,
   stderr: process.stderr,
   onSignal(signals, listener) {
-    let lastMs = Number.NEGATIVE_INFINITY
-    const once = () => {
-      const isEcho = performance.now() - lastMs < ECHO_MS
-      lastMs = performance.now()
-      if (!isEcho) listener()
-    }
-    for (const signal of signals) process.on(signal, once)
+    for (const signal of signals) process.on(signal, listener)
     return () => {
-      for (const signal of signals) process.off(signal, once)
+      for (const signal of signals) process.off(signal, listener)
     }
   },
   exit: (code) => process.exit(code),

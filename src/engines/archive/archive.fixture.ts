@@ -12,9 +12,9 @@ import type { Source } from '../../core/source.ts'
 import { LocalPool } from '../../pools/local.ts'
 import type { PoolDirectory } from '../../pools/pool.ts'
 import type { EngineContext, EngineTask } from '../engine.ts'
-import type { Compression, ManifestLine } from './manifest.ts'
-import { encodeManifestLine } from './manifest-file.ts'
-import { END_BYTES, encodeTarHeader, paddedBytes, type TarMember } from './tar-header.ts'
+import type { Compression, ManifestLine } from './format/manifest.ts'
+import { encodeManifestLine } from './format/manifest-file.ts'
+import { END_BYTES, encodeTarHeader, paddedBytes, type TarMember } from './format/tar-header.ts'
 
 // Archives made by hand, and what an engine is given, for the tests of this folder.
 

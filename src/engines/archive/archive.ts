@@ -1,12 +1,12 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { PoolDirectory } from '../../pools/pool.ts'
 import type { Engine, SnapshotReader } from '../engine.ts'
-import { BackupDirectory } from './backup.ts'
-import { ReadPool } from './read-pool.ts'
-import { RestoreArchive } from './restore.ts'
-import { ArchiveReader } from './snapshot-reader.ts'
-import { Threads } from './threads.ts'
-import { VerifyArchive } from './verify.ts'
+import { BackupDirectory } from './create/backup.ts'
+import { Threads } from './create/threads.ts'
+import { ReadPool } from './read/read-pool.ts'
+import { RestoreArchive } from './read/restore.ts'
+import { ArchiveReader } from './read/snapshot-reader.ts'
+import { VerifyArchive } from './read/verify.ts'
 
 export interface ArchiveOptions {
   readonly pools: PoolDirectory
@@ -29,12 +29,14 @@ export interface Archive {
 export function createArchive(options: ArchiveOptions): Archive {
   const writing = new Threads()
   const reading = new ReadPool()
+  const reader = new ArchiveReader({ ...options, threads: reading })
   return {
     backup: new BackupDirectory({ ...options, threads: writing }),
     restore: new RestoreArchive({ ...options, threads: reading }),
     verify: new VerifyArchive({ ...options, threads: reading }),
-    reader: new ArchiveReader({ ...options, threads: reading }),
+    reader,
     close: async () => {
+      await reader.close()
       await Promise.all([writing.close(), reading.close()])
     },
   }

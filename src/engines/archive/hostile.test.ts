@@ -14,11 +14,11 @@ import {
   storeArchive,
   toMember,
 } from './archive.fixture.ts'
-import { encodePax } from './pax.ts'
-import { ReadPool } from './read-pool.ts'
-import { RestoreArchive } from './restore.ts'
-import { BLOCK_BYTES, END_BYTES, encodeTarHeader, paddedBytes } from './tar-header.ts'
-import { VerifyArchive } from './verify.ts'
+import { encodePax } from './format/pax.ts'
+import { BLOCK_BYTES, END_BYTES, encodeTarHeader, paddedBytes } from './format/tar-header.ts'
+import { ReadPool } from './read/read-pool.ts'
+import { RestoreArchive } from './read/restore.ts'
+import { VerifyArchive } from './read/verify.ts'
 
 // Archives that an attacker would make. Their record is in order (size and SHA-256 match): only
 // what stands in them must stop them.

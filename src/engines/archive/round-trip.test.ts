@@ -27,13 +27,13 @@ import {
   RecordingContext,
   sha256Of,
 } from './archive.fixture.ts'
-import { BackupDirectory } from './backup.ts'
-import { COMPRESSIONS, type Compression } from './manifest.ts'
-import { ReadPool } from './read-pool.ts'
-import { RestoreArchive } from './restore.ts'
-import { ArchiveReader } from './snapshot-reader.ts'
-import { Threads } from './threads.ts'
-import { VerifyArchive } from './verify.ts'
+import { BackupDirectory } from './create/backup.ts'
+import { Threads } from './create/threads.ts'
+import { COMPRESSIONS, type Compression } from './format/manifest.ts'
+import { ReadPool } from './read/read-pool.ts'
+import { RestoreArchive } from './read/restore.ts'
+import { ArchiveReader } from './read/snapshot-reader.ts'
+import { VerifyArchive } from './read/verify.ts'
 
 let home: Home
 let tree: string
