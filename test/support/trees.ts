@@ -73,12 +73,14 @@ async function settleTime(path: Buffer): Promise<void> {
 /** One line an entry, sorted: type, mode, time, size, content hash or link target. Equal trees give equal lists. */
 export async function describeTree(root: string): Promise<string[]> {
   const lines: string[] = []
+  // The same bytes, one letter each: a root may have any name itself.
+  const rootShown = Buffer.from(root).toString('latin1')
   const inodes = new Map<string, string>()
   async function visit(folder: Buffer): Promise<void> {
     const names = await readdir(folder, { encoding: 'buffer' })
     for (const name of names.sort(Buffer.compare)) {
       const path = Buffer.concat([folder, Buffer.from('/'), name])
-      const shown = relative(root, path.toString('latin1'))
+      const shown = relative(rootShown, path.toString('latin1'))
       const stat = await lstat(path, { bigint: true })
       const mode = (stat.mode & 0o7777n).toString(8)
       if (stat.isDirectory()) {

@@ -32,13 +32,15 @@ export function PageHead({
         </nav>
       )}
       <div className="page-title">
-        <div className="page-name">
-          <h1 className="break">{title}</h1>
-          {badge}
+        <div className="page-words">
+          <div className="page-name">
+            <h1 className="break">{title}</h1>
+            {badge}
+          </div>
+          {lead && <div className="page-lead soft">{lead}</div>}
         </div>
         {actions && <div className="page-actions">{actions}</div>}
       </div>
-      {lead && <div className="page-lead soft">{lead}</div>}
     </header>
   )
 }

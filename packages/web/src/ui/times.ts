@@ -18,9 +18,10 @@ export function agoText(atMs: number, nowMs: number): string {
   return `${plural(Math.floor(age / (30 * DAY)), 'month')} ago`
 }
 
-/** `4 s`, `3 min 20 s`, `2 h 05 min`: for durations that were measured. */
+/** `under 1 s`, `4 s`, `3 min 20 s`, `2 h 05 min`: for durations that were measured. */
 export function durationText(milliseconds: number): string {
-  const seconds = Math.max(0, Math.round(milliseconds / SECOND))
+  if (milliseconds < SECOND) return 'under 1 s'
+  const seconds = Math.round(milliseconds / SECOND)
   if (seconds < 60) return `${seconds} s`
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`
   const minutes = Math.floor((seconds % 3600) / 60)

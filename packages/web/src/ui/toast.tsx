@@ -26,10 +26,11 @@ export const sayProblem = (problem: unknown): void => {
   queue.add({ text: sentenceOf(problem), tone: 'bad' })
 }
 
-/** The sentence of whatever was caught, beginning with a capital. */
+/** The sentence of whatever was caught, from a capital to a full stop. */
 export function sentenceOf(problem: unknown): string {
-  const text = problem instanceof Error ? problem.message : String(problem)
-  return text.charAt(0).toUpperCase() + text.slice(1)
+  const text = (problem instanceof Error ? problem.message : String(problem)).trim()
+  const ended = text === '' || /[.!?…]$/.test(text) ? text : `${text}.`
+  return ended.charAt(0).toUpperCase() + ended.slice(1)
 }
 
 export function Toasts() {

@@ -35,8 +35,9 @@ function wordsOf(event: EventWire): { word: string; detail: string } {
   // `Completed` and `Started, running` need no second word.
   if (reason === type || reason === 'running') return { word, detail: '' }
   // `Paused by …` says its own word again.
-  if (reason.startsWith(`${type} `) || reason.startsWith(`${type}:`)) {
-    return { word, detail: reason.slice(type.length).replace(/^:/, '').trim() }
+  const rest = reason.slice(type.length)
+  if (reason.startsWith(type) && /^[ :;]/.test(rest)) {
+    return { word, detail: rest.replace(/^[:;]/, '').trim() }
   }
   return { word, detail: asSentence(reason) }
 }

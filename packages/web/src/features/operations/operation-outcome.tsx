@@ -1,10 +1,9 @@
 import { isFinal, type OperationWire } from '@holdfast/sdk'
-import { useState } from 'react'
-import { useConnection, useRecord } from '../../connection/connection.tsx'
-import { navigate } from '../../router/router.ts'
-import { Button, ButtonLink } from '../../ui/button.tsx'
+import { useRecord } from '../../connection/connection.tsx'
+import { ButtonLink } from '../../ui/button.tsx'
 import { Notice } from '../../ui/notice.tsx'
-import { sayProblem } from '../../ui/toast.tsx'
+import { RestoreProof } from '../restore/restore-proof.tsx'
+import { restoreSentence } from '../restore/restore-words.ts'
 import { asSentence, foundDamage } from './operation-words.ts'
 
 const SNAPSHOTS_SEEN = 50
@@ -28,30 +27,9 @@ function LeftSnapshot({ operation }: { operation: OperationWire }) {
   )
 }
 
-function VerifyOffer({ snapshotId }: { snapshotId: string }) {
-  const { holdfast, live } = useConnection()
-  const [busy, setBusy] = useState(false)
-  const verify = async () => {
-    setBusy(true)
-    try {
-      const operation = await holdfast.snapshots.verify(snapshotId)
-      live.merge([operation])
-      navigate(`/operations/${operation.id}`)
-    } catch (error) {
-      sayProblem(error)
-      setBusy(false)
-    }
-  }
-  return (
-    <Button look="primary" icon="shield" isDisabled={busy} onPress={() => void verify()}>
-      Verify byte for byte
-    </Button>
-  )
-}
-
 const verifySentence = (operation: OperationWire): string =>
   foundDamage(operation)
-    ? 'The snapshot is damaged: some of its bytes are not what was backed up.'
+    ? 'The snapshot is damaged: some of its bytes are not what was backed up. Back its source up again while that is there.'
     : 'Every byte of the snapshot is what was backed up.'
 
 /** How it ended, in a sentence, and the next step. */
@@ -78,9 +56,8 @@ export function OperationOutcome({ operation }: { operation: OperationWire }) {
   }
   if (kind === 'restore' && snapshotId !== null) {
     return (
-      <Notice tone={tone} action={<VerifyOffer snapshotId={snapshotId} />}>
-        The restore has finished. To prove the snapshot it came from, have every byte of it read and
-        compared with what was backed up.
+      <Notice tone={tone} action={<RestoreProof snapshotId={snapshotId} />}>
+        {restoreSentence(operation)}
       </Notice>
     )
   }

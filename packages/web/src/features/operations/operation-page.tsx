@@ -20,7 +20,14 @@ import { OperationOutcome } from './operation-outcome.tsx'
 import './operation-page.css'
 import { amountText, itemsText } from './operation-progress.tsx'
 import { OperationWarnings } from './operation-warnings.tsx'
-import { asSentence, barTone, operationTitle, percentText, phaseText } from './operation-words.ts'
+import {
+  asSentence,
+  barTone,
+  foundDamage,
+  operationTitle,
+  percentText,
+  phaseText,
+} from './operation-words.ts'
 
 function Figures({ operation, offline }: { operation: OperationWire; offline: boolean }) {
   const nowMs = useNow()
@@ -53,6 +60,21 @@ function Figures({ operation, offline }: { operation: OperationWire; offline: bo
   return <Facts facts={facts} />
 }
 
+/** What becomes of it when nobody looks. */
+function Safety({ isPaused, offline }: { isPaused: boolean; offline: boolean }) {
+  const kept = isPaused
+    ? 'It waits here until it is resumed, also over a restart. Safe to close this tab.'
+    : 'Safe to close this tab: the server goes on by itself, and picks up here after a restart.'
+  return (
+    <p className={`operation-safe small soft${offline ? ' operation-unsure' : ''}`}>
+      <Icon name={offline ? 'clock' : 'check'} size={15} />
+      {offline
+        ? 'The server does not answer just now; what it has done is kept, and this page goes on by itself.'
+        : kept}
+    </p>
+  )
+}
+
 function Hero({ operation, title }: { operation: OperationWire; title: string }) {
   const { progress, status } = operation
   const offline = useLive((snapshot) => snapshot.state === 'offline')
@@ -66,19 +88,12 @@ function Hero({ operation, title }: { operation: OperationWire; title: string })
         )}
       </div>
       <ProgressBar label={title} percent={progress.percent} tone={barTone(operation, offline)} />
-      {live && (
+      {status === 'running' && (
         <p className="operation-item mono small faint clip">{progress.currentItem ?? '\u00a0'}</p>
       )}
       <Figures operation={operation} offline={offline} />
       <OperationOutcome operation={operation} />
-      {live && (
-        <p className="operation-safe small soft">
-          <Icon name={offline ? 'clock' : 'check'} size={15} />
-          {offline
-            ? 'The server does not answer just now; what it has done is kept, and this page goes on by itself.'
-            : 'Safe to close this tab: the server goes on by itself, and picks up here after a restart.'}
-        </p>
-      )}
+      {live && <Safety isPaused={status === 'paused'} offline={offline} />}
     </section>
   )
 }
@@ -141,7 +156,7 @@ export function OperationPage({ id }: { id: string }) {
         lead={<Lead operation={operation} />}
       />
       <Hero operation={operation} title={title} />
-      <OperationWarnings id={id} />
+      <OperationWarnings id={id} areDamages={foundDamage(operation)} />
       <div className="operation-columns">
         <Panel title="History">
           <OperationHistory id={id} />

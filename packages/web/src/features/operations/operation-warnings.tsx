@@ -7,7 +7,7 @@ import { asSentence } from './operation-words.ts'
 const SHOWN_MAX = 100
 
 /** What was not as it should be, although the work went on. Nothing is drawn while there is nothing. */
-export function OperationWarnings({ id }: { id: string }) {
+export function OperationWarnings({ id, areDamages }: { id: string; areDamages: boolean }) {
   const { data } = useRecord(
     `warnings:${id}`,
     (holdfast, signal) => holdfast.operations.warnings(id, { limit: SHOWN_MAX, signal }),
@@ -16,8 +16,8 @@ export function OperationWarnings({ id }: { id: string }) {
   if (data === undefined || data.items.length === 0) return null
   const more = data.nextCursor === null ? '' : ', the first of more'
   return (
-    <Panel title={`Warnings (${data.items.length}${more})`} flush>
-      <ul className="warnings">
+    <Panel title={`${areDamages ? 'Damages' : 'Warnings'} (${data.items.length}${more})`} flush>
+      <ul className={areDamages ? 'warnings warnings-damages' : 'warnings'}>
         {data.items.map((warning, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: warnings are only ever added at the end
           <li key={index}>

@@ -1,21 +1,23 @@
-import type { FolderWire } from '@holdfast/sdk'
-import { useEffect, useRef, useState } from 'react'
+import { type FolderWire, HoldfastError } from '@holdfast/sdk'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import { ListBox, ListBoxItem, ListLayout, Virtualizer } from 'react-aria-components'
 import { useRecord } from '../../connection/connection.tsx'
 import { Button } from '../../ui/button.tsx'
 import { Field } from '../../ui/field.tsx'
 import { Icon } from '../../ui/icon.tsx'
+import { hiddenLast, parentOf } from './folder-list.ts'
 import './folder-picker.css'
 
 const ROW_HEIGHT = 36
 
 function Folders({ folder, onChange }: { folder: FolderWire; onChange: (path: string) => void }) {
+  const folders = useMemo(() => hiddenLast(folder.folders), [folder])
   return (
     <Virtualizer layout={ListLayout} layoutOptions={{ rowHeight: ROW_HEIGHT }}>
       <ListBox
         className="picker-list"
         aria-label={`Folders in ${folder.path}`}
-        items={folder.folders}
+        items={folders}
         onAction={(key) => onChange(String(key))}
         renderEmptyState={() => <p className="picker-empty small faint">No folders in here.</p>}
       >
@@ -43,6 +45,14 @@ function useRested(text: string): string {
   return rested
 }
 
+const whyNot = (problem: Error, missing: string): string =>
+  problem instanceof HoldfastError && problem.status === 404 ? missing : problem.message
+
+const useFolder = (path: string) =>
+  useRecord(`folders:${path}`, (holdfast, signal) =>
+    holdfast.folders(path === '' ? undefined : path, { signal }),
+  )
+
 /** A folder of the server: typed, or walked to. */
 export function FolderPicker({
   label,
@@ -59,15 +69,15 @@ export function FolderPicker({
   onChange: (path: string) => void
 }) {
   const looked = useRested(path)
-  const { data: folder, problem: unread } = useRecord(`folders:${looked}`, (holdfast, signal) =>
-    holdfast.folders(looked === '' ? undefined : looked, { signal }),
-  )
+  const { data: folder, problem: unread } = useFolder(looked)
+  const { data: above } = useFolder(unread ? parentOf(looked) : looked)
   // While a path is being typed the last folder that was there stays in sight.
   const last = useRef<FolderWire | undefined>(undefined)
+  const known = folder ?? above
   useEffect(() => {
-    if (folder) last.current = folder
-  }, [folder])
-  const shown = folder ?? last.current
+    if (known) last.current = known
+  }, [known])
+  const shown = known ?? last.current
   const parent = shown?.parent ?? null
   return (
     <div className="picker">
@@ -92,7 +102,7 @@ export function FolderPicker({
           <span className="mono small clip" title={shown?.path}>
             {shown?.path ?? '…'}
           </span>
-          {unread && path !== '' && <span className="small faint">{missing}</span>}
+          {unread && path !== '' && <span className="small faint">{whyNot(unread, missing)}</span>}
         </div>
         {shown && <Folders folder={shown} onChange={onChange} />}
       </div>

@@ -3,7 +3,6 @@ import { useState } from 'react'
 import { Link } from 'react-aria-components'
 import { useConnection, useRecord } from '../../connection/connection.tsx'
 import { useSourceNames } from '../../connection/sources.ts'
-import { navigate } from '../../router/router.ts'
 import { bytesText, countText } from '../../ui/amounts.ts'
 import { Badge } from '../../ui/badge.tsx'
 import { Button } from '../../ui/button.tsx'
@@ -22,6 +21,7 @@ import { startDownload } from './download.ts'
 import { SnapshotBrowser } from './snapshot-browser.tsx'
 import './snapshot-page.css'
 import { verifiedLook } from './snapshot-words.ts'
+import { useVerify } from './use-verify.ts'
 
 function SnapshotFacts({ snapshot }: { snapshot: SnapshotWire }) {
   const facts: Fact[] = [
@@ -58,23 +58,6 @@ async function togglePin(holdfast: Holdfast, { id, pinned }: SnapshotWire): Prom
   } catch (error) {
     sayProblem(error)
   }
-}
-
-function useVerify(id: string) {
-  const { holdfast, live } = useConnection()
-  const [busy, setBusy] = useState(false)
-  const verify = async () => {
-    setBusy(true)
-    try {
-      const operation = await holdfast.snapshots.verify(id)
-      live.merge([operation])
-      navigate(`/operations/${operation.id}`)
-    } catch (error) {
-      sayProblem(error)
-      setBusy(false)
-    }
-  }
-  return { busy, verify }
 }
 
 function Actions({
