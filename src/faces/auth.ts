@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { AuditedAct } from '../auth/audit.ts'
 import { assertMay } from '../auth/permissions.ts'
 import { RateLimit } from '../auth/rate-limit.ts'
 import type { Caller } from '../core/account.ts'
@@ -75,14 +74,6 @@ export class Gate {
     const caller = this.#callers.get(request)
     if (caller === undefined) throw new Error('route without a gate asked who calls')
     return caller
-  }
-
-  /** Writes into the audit trail what the caller of this request did. Catalog and auth do it themselves. */
-  async record(
-    request: FastifyRequest,
-    act: Omit<AuditedAct, 'topic'> & Partial<Pick<AuditedAct, 'topic'>>,
-  ): Promise<void> {
-    await this.#services.auth.audit.record(this.caller(request), { topic: 'operation', ...act })
   }
 
   /** Whether one more from this address may come in. */

@@ -19,6 +19,7 @@ import {
 } from '../store/operations.ts'
 import type { Page, PageRequest } from '../store/rows.ts'
 import { countWarnings, listWarnings, type NumberedWarning } from '../store/warnings.ts'
+import { recordAct } from './audit-lines.ts'
 import { type Ask, answer } from './intents.ts'
 import { operationEvent } from './operation-events.ts'
 import { reasons } from './reasons.ts'
@@ -281,6 +282,7 @@ export class Jobs {
     const { snapshotId, retryOf } = operation
     const data = { by: caller.name, snapshotId, retryOf }
     tx.append(operationEvent(operation, 'submitted', operation.createdAtMs, data))
+    await recordAct(tx, this.room, { caller, action: 'submit', operation })
     return operation
   }
 
@@ -323,6 +325,7 @@ export class Jobs {
       data = endData(next.operation, await countWarnings(tx.sql, id), caller.name)
     }
     tx.append(operationEvent(next.operation, next.event, nowMs, data))
+    await recordAct(tx, this.room, { caller, action: ask, operation })
     return next.operation
   }
 }

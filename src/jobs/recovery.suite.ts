@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { afterEach, beforeEach, describe, test } from 'node:test'
+import type { JsonObject } from '../core/json.ts'
+import type { Operation } from '../core/operation.ts'
 import { StopRequest } from '../engines/engine.ts'
 import { type Clock, systemClock } from '../platform/clock.ts'
+import { claimNext, type RunKey, saveCheckpoint } from '../store/operations.ts'
 import { endWorker, insertWorker } from '../store/workers.ts'
 import { ann, assertOneEnd, Bench, gateAt, type OpenDatabase } from './bench.test-support.ts'
 import { STEP_BYTES } from './counting-engine.test-support.ts'
+import { Recovery } from './recovery.ts'
+import { LOST_RUNS_MAX, settleRun } from './settle.ts'
 import { Worker } from './worker.ts'
 
 /** What is true of stopping, vanishing and coming back, whatever keeps the records. */
@@ -20,6 +25,7 @@ export function describeRecovery(name: string, open: OpenDatabase): void {
     const get = () => bench
     testDrain(get)
     testVanished(get)
+    testLostRuns(get)
     testFenced(get)
     testClock(get, clock)
   })
@@ -157,6 +163,86 @@ function testVanished(bench: Get): void {
     while ((await bench().holds()).length > 0)
       await new Promise((resolve) => setTimeout(resolve, 5))
     assert.deepEqual(await bench().files('.part'), [])
+  })
+}
+
+/** A run that begins, saves what it is given, and is lost with its worker. */
+async function loseRun(bench: Bench, id: string, checkpoint?: JsonObject): Promise<Operation> {
+  await beginRun(bench, id, checkpoint)
+  await new Recovery(bench.jobs.room).recoverAll()
+  return bench.jobs.get(ann, id)
+}
+
+async function beginRun(bench: Bench, id: string, checkpoint?: JsonObject): Promise<RunKey> {
+  const { dialect } = bench.database
+  const request = { dialect, workerId: 'w', statusReason: 'running', nowMs: 1, kindsFull: [] }
+  const claim = await bench.database.write((tx) => claimNext(tx, request))
+  assert.equal(claim?.operation.id, id)
+  const run = { id, attempt: claim.operation.attempt }
+  if (checkpoint !== undefined) {
+    await bench.database.write((tx) => saveCheckpoint(tx, { ...run, checkpoint }))
+  }
+  return run
+}
+
+async function loseRuns(bench: Bench, id: string, count: number): Promise<Operation> {
+  for (let lost = 1; lost < count; lost += 1) {
+    const waiting = await loseRun(bench, id)
+    assert.equal(waiting.status, 'pending', `after ${lost} more: ${waiting.statusReason}`)
+  }
+  return loseRun(bench, id)
+}
+
+function testLostRuns(bench: Get): void {
+  test('an operation that loses its worker again and again fails in the end, as others do', async () => {
+    const { jobs, hooks } = bench()
+    const discarded: string[] = []
+    hooks.onDiscard = (task) => void discarded.push(task.operationId)
+    const { id } = await jobs.submit(ann, { kind: 'custom', input: { subject: 'path:/srv' } })
+    const failed = await loseRuns(bench(), id, LOST_RUNS_MAX)
+    assert.deepEqual([failed.status, failed.attempt], ['failed', LOST_RUNS_MAX])
+    assert.equal(failed.failure?.code, 'internal')
+    assert.match(
+      failed.statusReason,
+      /^failed: its worker vanished 10 times in a row without getting further; .* retry$/,
+    )
+    await assertOneEnd(bench(), id)
+    assert.deepEqual(await bench().holds(), [`discard:${id}`], 'what it held, but for the removal')
+    await bench().startWorker()
+    while ((await bench().holds()).length > 0)
+      await new Promise((resolve) => setTimeout(resolve, 5))
+    assert.deepEqual(discarded, [id])
+    const again = await jobs.retry(ann, id)
+    assert.equal((await bench().end(again.id)).status, 'completed')
+  })
+
+  test('a checkpoint that is new begins the count anew, one that was there already does not', async () => {
+    const { id } = await bench().jobs.submit(ann, { kind: 'custom' })
+    await loseRuns(bench(), id, LOST_RUNS_MAX - 1)
+    assert.equal((await loseRun(bench(), id, { done: 1 })).status, 'pending')
+    await loseRuns(bench(), id, LOST_RUNS_MAX - 2)
+    const failed = await loseRun(bench(), id, { done: 1 })
+    assert.equal(failed.status, 'failed', 'saving the same again is getting no further')
+  })
+
+  test('orderly stops do not count, and a pause or cancel goes before the failure', async () => {
+    const { jobs } = bench()
+    const { id } = await jobs.submit(ann, { kind: 'custom' })
+    await loseRuns(bench(), id, LOST_RUNS_MAX - 1)
+    for (let stop = 0; stop < LOST_RUNS_MAX; stop += 1) {
+      const end = { kind: 'stopped', reason: () => 'shutdown' } as const
+      const ending = { end, batch: null, isDiscarded: false, mayStillRun: false }
+      const stopped = await settleRun(jobs.room, await beginRun(bench(), id), ending)
+      assert.equal(stopped?.status, 'pending')
+    }
+    await beginRun(bench(), id)
+    await jobs.pause(ann, id)
+    await new Recovery(jobs.room).recoverAll()
+    assert.equal((await jobs.get(ann, id)).status, 'paused')
+    await jobs.resume(ann, id)
+    const failed = await loseRun(bench(), id)
+    assert.match(failed.statusReason, /vanished 11 times in a row/)
+    await assertOneEnd(bench(), id)
   })
 }
 

@@ -1,4 +1,3 @@
-import type { Operation } from '../core/operation.ts'
 import { isCertainlyGone, readProcessIdentity } from '../platform/process-identity.ts'
 import { forgetPredecessors, listRunning, type RunKey } from '../store/operations.ts'
 import {
@@ -10,7 +9,7 @@ import {
 } from '../store/workers.ts'
 import { reasons } from './reasons.ts'
 import type { Room } from './room.ts'
-import { settleRun } from './settle.ts'
+import { type RunEnd, settleRun } from './settle.ts'
 import { WorkerWatch } from './worker-watch.ts'
 
 /**
@@ -32,7 +31,7 @@ export class Recovery {
   async recoverAll(): Promise<void> {
     const { database } = this.#room
     for (const run of await listRunning(database.sql)) {
-      await this.#giveBack(run, reasons.restarted, false)
+      await this.#giveBack(run, { kind: 'lost', reason: reasons.restarted }, false)
     }
     await database.write(async (tx) => {
       await forgetPredecessors(tx)
@@ -61,7 +60,7 @@ export class Recovery {
     for (const run of running) {
       if (run.workerId !== null && alive.has(run.workerId)) continue
       const mayStillRun = run.workerId !== null && !(await this.hasEnded(run.workerId))
-      await this.#giveBack(run, reasons.vanished, mayStillRun)
+      await this.#giveBack(run, { kind: 'lost', reason: reasons.vanished }, mayStillRun)
     }
     if (vanished.length > 0) await this.forgetEndedWorkers()
   }
@@ -81,7 +80,9 @@ export class Recovery {
     const seenTwice = strays.filter((run) => this.#strays.has(strayKey(run)))
     this.#strays = new Set(strays.map(strayKey))
     for (const run of seenTwice) {
-      await this.#giveBack(run, reasons.lost, this.#room.busy.has(run.id))
+      // Its worker lives: that counts as little as a shutdown does.
+      const end = { kind: 'stopped', reason: reasons.lost } as const
+      await this.#giveBack(run, end, this.#room.busy.has(run.id))
     }
   }
 
@@ -91,12 +92,7 @@ export class Recovery {
     return worker !== null && isCertainlyGone(worker, readProcessIdentity())
   }
 
-  async #giveBack(
-    run: RunKey,
-    reason: (operation: Operation) => string,
-    mayStillRun: boolean,
-  ): Promise<void> {
-    const end = { kind: 'stopped', reason } as const
+  async #giveBack(run: RunKey, end: RunEnd, mayStillRun: boolean): Promise<void> {
     const settled = await settleRun(this.#room, run, {
       end,
       batch: null,

@@ -83,7 +83,10 @@ export class Run {
 
   /** Tells the engine to stop. A lost lease is the only reason that may follow another. */
   stop(why: StopRequest['why']): void {
-    if (why === 'lease_lost') this.#isLeaseLost = true
+    if (why === 'lease_lost' && !this.#isLeaseLost) {
+      this.#isLeaseLost = true
+      this.#room.log.warn('a run lost its lease: it stops and publishes nothing', { ...this.key })
+    }
     if (this.#stopper.signal.aborted) return
     this.#stopper.abort(new StopRequest(why))
     const timer = setTimeout(this.#stopped.resolve, this.#options.engineStopMs ?? ENGINE_STOP_MS)

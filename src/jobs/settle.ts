@@ -8,7 +8,13 @@ import type { Snapshot } from '../core/snapshot.ts'
 import type { EngineResult } from '../engines/engine.ts'
 import type { WriteTransaction } from '../store/database.ts'
 import { releaseHolds, rememberDiscard } from '../store/holds.ts'
-import { findAsker, findOperation, type RunKey, replaceOperation } from '../store/operations.ts'
+import {
+  countLostRun,
+  findAsker,
+  findOperation,
+  type RunKey,
+  replaceOperation,
+} from '../store/operations.ts'
 import { insertSnapshot, setSnapshotVerified } from '../store/snapshots.ts'
 import { appendWarnings, countWarnings } from '../store/warnings.ts'
 import { operationEvent, snapshotEvent } from './operation-events.ts'
@@ -22,6 +28,8 @@ export type RunEnd =
   | { readonly kind: 'failed'; readonly failure: Failure }
   /** It did not come to its end: an intent says what follows, else it goes back to the queue. */
   | { readonly kind: 'stopped'; readonly reason: (operation: Operation) => string }
+  /** As `stopped`, with its worker gone: that is not tried for ever. */
+  | { readonly kind: 'lost'; readonly reason: (operation: Operation) => string }
 
 export interface RunEnding {
   readonly end: RunEnd
@@ -38,6 +46,12 @@ interface Next {
   readonly event: OperationEvent
   readonly data: JsonObject
 }
+
+/**
+ * What ends its worker each time (a file that brings the disk down, a tree that
+ * takes all the memory) would do so for ever: this many in a row are enough.
+ */
+export const LOST_RUNS_MAX = 10
 
 /**
  * Writes how a run ended: status, result, snapshot, the last warnings, the event
@@ -127,14 +141,29 @@ async function nextOf(
 ): Promise<Next> {
   const { end } = ending
   if (end.kind === 'completed') return complete(tx, operation, end.result, facts)
-  if (end.kind === 'failed') {
-    const reason = reasons.failed(end.failure.message)
-    const failed = transition(operation, 'failed', reason, facts.nowMs)
-    const next = { ...failed, failure: end.failure, progress: standing(operation.progress) }
-    return withEndData(next, 'failed', facts.warningCount)
+  if (end.kind === 'failed') return fail(operation, end.failure, facts)
+  if (end.kind === 'lost') {
+    const lostRuns = await countLostRun(tx, operation)
+    // What somebody asked for goes first.
+    const isGivenUp = lostRuns >= LOST_RUNS_MAX && operation.intent === null
+    if (isGivenUp) return fail(operation, workersVanished(lostRuns), facts)
   }
   return stop(tx, operation, ending, end.reason, facts)
 }
+
+function fail(operation: Operation, failure: Failure, { nowMs, warningCount }: EndFacts): Next {
+  const failed = transition(operation, 'failed', reasons.failed(failure.message), nowMs)
+  const next = { ...failed, failure, progress: standing(operation.progress) }
+  return withEndData(next, 'failed', warningCount)
+}
+
+const workersVanished = (lostRuns: number): Failure => ({
+  code: 'internal',
+  message:
+    `its worker vanished ${lostRuns} times in a row without getting further; see in the log of the ` +
+    'server and of its machine what ended it, such as too little memory, then retry',
+  details: { lostRuns },
+})
 
 async function complete(
   tx: WriteTransaction,

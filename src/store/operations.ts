@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely'
+import type { Kysely, Selectable } from 'kysely'
 import type { Failure } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { OperationKind } from '../core/kinds.ts'
@@ -28,7 +28,7 @@ interface StoredCheckpoint {
 
 const parseCheckpoint = (text: string): StoredCheckpoint => JSON.parse(text) as StoredCheckpoint
 
-function toOperation(row: OperationRow): Operation {
+function toOperation(row: Selectable<OperationRow>): Operation {
   return {
     id: row.id,
     accountId: row.account_id,
@@ -265,14 +265,34 @@ export async function saveCheckpoint(
     run.checkpoint === null
       ? null
       : { version: 1, warningCount: run.warningCount ?? 0, engine: run.checkpoint }
+  const text = stored === null ? null : JSON.stringify(stored)
   const updated = await tx.sql
     .updateTable('operations')
-    .set({ checkpoint: stored === null ? null : JSON.stringify(stored) })
+    .set((eb) => ({
+      checkpoint: text,
+      // Who saves what was saved already, or takes it back, has not got further.
+      lost_runs:
+        text === null
+          ? eb.ref('lost_runs')
+          : eb.case().when('checkpoint', '=', text).then(eb.ref('lost_runs')).else(0).end(),
+    }))
     .where('id', '=', run.id)
     .where('attempt', '=', run.attempt)
     .where('status', '=', 'running')
     .executeTakeFirst()
   return updated.numUpdatedRows > 0n
+}
+
+/** Counts a run that was lost with its worker; answers how many were in a row, without getting further. */
+export async function countLostRun(tx: WriteTransaction, run: RunKey): Promise<number> {
+  const updated = await tx.sql
+    .updateTable('operations')
+    .set((eb) => ({ lost_runs: eb('lost_runs', '+', 1) }))
+    .where('id', '=', run.id)
+    .where('attempt', '=', run.attempt)
+    .returning('lost_runs')
+    .executeTakeFirst()
+  return updated?.lost_runs ?? 0
 }
 
 /** Records what a checkpoint saved a run from doing again. Answers false where it has lost its lease. */

@@ -25,6 +25,7 @@ const RECONNECT_MAX_MS = 2_000
 /** What a broken connection may hide is found this late: the log is read, and the connection tried. */
 const CHECK_INTERVAL_MS = 5_000
 const ANSWER_TIMEOUT_MS = 4_000
+const NOTIFY_ALL = 'select pg_notify($1, payload) from unnest($2::text[]) payload'
 
 /**
  * Tells every event of the log once and in order, whoever wrote it. A
@@ -41,8 +42,14 @@ export class PostgresFeed {
   #reading: Promise<void> | null = null
   #readAgain = false
   #wakes = new Set<string>()
+  /** Wakes that were told here and not yet elsewhere. */
+  #outbox = new Set<string>()
+  #sending: Promise<void> | null = null
+  /** A connection answers one question at a time: each waits here for those before it. */
+  #turn: Promise<unknown> = Promise.resolve()
   #reconnectMs = RECONNECT_MIN_MS
   #reconnecting: NodeJS.Timeout | null = null
+  #listening: Promise<void> | null = null
   #checking: NodeJS.Timeout | null = null
   #closed = false
 
@@ -65,7 +72,7 @@ export class PostgresFeed {
   wake(topic: WakeTopic, id: string): void {
     const first = this.#wakes.size === 0
     this.#wakes.add(`${this.#self} ${topic} ${id}`)
-    if (first) setImmediate(() => this.#sendWakes())
+    if (first) setImmediate(() => this.#tellWakes())
   }
 
   async close(): Promise<void> {
@@ -74,8 +81,10 @@ export class PostgresFeed {
     if (this.#reconnecting !== null) clearTimeout(this.#reconnecting)
     const client = this.#client
     this.#client = null
-    await client?.end().catch(() => {
-      // It was broken already.
+    await this.#sending
+    if (client !== null) await end(client)
+    await this.#listening?.catch(() => {
+      // There was nothing to close.
     })
     await this.#reading
   }
@@ -95,27 +104,25 @@ export class PostgresFeed {
       if (channel === EVENT_CHANNEL && Number(payload) > this.#cursor) this.#readOn()
       if (channel === WAKE_CHANNEL) this.#hearWake(payload)
     })
-    this.#client = client
     try {
       await client.connect()
       await client.query(`listen ${EVENT_CHANNEL}; listen ${WAKE_CHANNEL}`)
-      this.#reconnectMs = RECONNECT_MIN_MS
     } catch (error) {
-      if (this.#client === client) this.#client = null
-      await client.end().catch(() => {
-        // It never was a connection.
-      })
+      await end(client)
       throw error
     }
+    // Nobody asks it anything before it listens.
+    if (this.#closed) return end(client)
+    this.#client = client
+    this.#turn = Promise.resolve()
+    this.#reconnectMs = RECONNECT_MIN_MS
   }
 
   #lost(client: pg.Client, error?: Error): void {
     if (this.#client !== client || this.#closed) return
     this.#client = null
     this.#options.log?.warn('the listening connection to PostgreSQL was lost', { error })
-    client.end().catch(() => {
-      // It is gone, which is why we are here.
-    })
+    void end(client)
     this.#reconnect()
   }
 
@@ -124,7 +131,8 @@ export class PostgresFeed {
     this.#reconnecting = setTimeout(() => {
       this.#reconnecting = null
       this.#reconnectMs = Math.min(2 * this.#reconnectMs, RECONNECT_MAX_MS)
-      this.#listen().then(
+      this.#listening = this.#listen()
+      this.#listening.then(
         () => this.#readOn(),
         () => this.#reconnect(),
       )
@@ -133,7 +141,9 @@ export class PostgresFeed {
 
   #check(): void {
     const client = this.#client
-    client?.query('select 1').catch((error: Error) => this.#lost(client, error))
+    if (client !== null) {
+      this.#ask(client, 'select 1').catch((error: Error) => this.#lost(client, error))
+    }
     this.#readOn()
   }
 
@@ -167,18 +177,37 @@ export class PostgresFeed {
     this.#options.events.tell(events)
   }
 
-  #sendWakes(): void {
+  #tellWakes(): void {
     const payloads = [...this.#wakes]
     this.#wakes.clear()
     for (const payload of payloads) this.#tellWake(payload)
-    this.#client
-      ?.query('select pg_notify($1, payload) from unnest($2::text[]) payload', [
-        WAKE_CHANNEL,
-        payloads,
-      ])
-      .catch((error: Error) => {
+    for (const payload of payloads) this.#outbox.add(payload)
+    this.#sending ??= this.#sendWakes().finally(() => {
+      this.#sending = null
+    })
+  }
+
+  /** What comes while a batch is on its way goes with the next. Never rejects. */
+  async #sendWakes(): Promise<void> {
+    while (this.#outbox.size > 0) {
+      const payloads = [...this.#outbox]
+      this.#outbox.clear()
+      const client = this.#client
+      if (client === null) return // whoever is not woken polls
+      try {
+        await this.#ask(client, NOTIFY_ALL, [WAKE_CHANNEL, payloads])
+      } catch (error) {
         this.#options.log?.debug('others could not be woken', { error })
-      })
+      }
+    }
+  }
+
+  #ask(client: pg.Client, text: string, values: readonly unknown[] = []): Promise<unknown> {
+    const asked = this.#turn.then(() => client.query(text, [...values]))
+    this.#turn = asked.catch(() => {
+      // Whoever asked hears of it.
+    })
+    return asked
   }
 
   #hearWake(payload: string): void {
@@ -188,5 +217,13 @@ export class PostgresFeed {
   #tellWake(payload: string): void {
     const [, topic, ...id] = payload.split(' ')
     this.#options.wakes.tell(topic as WakeTopic, id.join(' '))
+  }
+}
+
+async function end(client: pg.Client): Promise<void> {
+  try {
+    await client.end()
+  } catch {
+    // It was broken already.
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
-import { after, before, describe, test } from 'node:test'
+import { after, before, describe, type TestContext, test } from 'node:test'
+import pg from 'pg'
 import { query, startPostgres, type TestPostgres } from '../../test/support/postgres.ts'
 import type { LoggedEvent } from '../core/events.ts'
 import { describeDatabase } from './database.contract.ts'
@@ -126,6 +127,27 @@ describe('PostgreSQL in trouble', () => {
     })
   })
 
+  // The driver only warns of it today, once in a process, and will refuse it one day.
+  test('no connection is asked anything while it is busy', async (context) => {
+    const askedWhileBusy = watchConnections(context)
+    await withRecords(subject, async (open) => {
+      const [database, other] = [await open(), await open()]
+      const woken = new Set<string>()
+      other.onWake((_topic, id) => woken.add(id))
+      const reads: Promise<unknown>[] = []
+      for (let turn = 0; turn < 50; turn += 1) {
+        database.wake('progress', `op-${turn}`)
+        // More at once than there are connections.
+        for (let read = 0; read < 3; read += 1) reads.push(deviceIds(database))
+        reads.push(database.write(async (tx) => addEvent(tx, `event-${turn}`)))
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+      await Promise.all(reads)
+      await until(() => woken.size === 50, 'every wake came through')
+      assert.deepEqual(askedWhileBusy, [])
+    })
+  })
+
   test('a server that is not there is said so, without its password', async () => {
     const url = 'postgres://holdfast:hunter2@127.0.0.1:1/records'
     await assert.rejects(openPostgres({ url }), (error: { code?: string; message?: string }) => {
@@ -141,6 +163,26 @@ describe('PostgreSQL in trouble', () => {
     })
   })
 })
+
+/** Answers a list to which each question is added that a connection got before it had answered the last. */
+function watchConnections(context: TestContext): readonly string[] {
+  const askedWhileBusy: string[] = []
+  const busy = new WeakSet<object>()
+  type Ask = (...question: readonly unknown[]) => Promise<unknown>
+  const ask = pg.Client.prototype.query as Ask
+  context.mock.method(
+    pg.Client.prototype,
+    'query',
+    function (this: pg.Client, ...question: readonly unknown[]) {
+      const [what] = question
+      if (busy.has(this))
+        askedWhileBusy.push(typeof what === 'string' ? what : JSON.stringify(what))
+      busy.add(this)
+      return ask.apply(this, [...question]).finally(() => busy.delete(this))
+    },
+  )
+  return askedWhileBusy
+}
 
 const FROM_START = { sinceSequence: 0, limit: 100 }
 

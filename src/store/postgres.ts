@@ -95,8 +95,13 @@ interface OpenPoolOptions {
   readonly log: Log | undefined
 }
 
+interface PoolOptions extends Omit<pg.PoolConfig, 'onConnect'> {
+  /** The pool hands the connection on when this has resolved: nobody asks it anything before. */
+  onConnect(client: pg.ClientBase): Promise<unknown>
+}
+
 function openPool({ url, connectionsMax, readOnly, log }: OpenPoolOptions): Kysely<Tables> {
-  const pool = new pg.Pool({
+  const options: PoolOptions = {
     connectionString: url,
     max: connectionsMax,
     application_name: 'holdfast',
@@ -107,14 +112,13 @@ function openPool({ url, connectionsMax, readOnly, log }: OpenPoolOptions): Kyse
     idle_in_transaction_session_timeout: IDLE_TRANSACTION_MS,
     keepAlive: true,
     types: { getTypeParser },
-  })
+    onConnect: (client) => client.query(readOnly ? READ_ONLY : COMMIT_WAITS),
+  }
+  const pool = new pg.Pool(options)
   const lost = (error: Error) => log?.warn('a connection to PostgreSQL was lost', { error })
   // Without listeners, a connection that breaks while nobody waits for it would end the process.
   pool.on('error', lost)
-  pool.on('connect', (client) => {
-    client.on('error', lost)
-    client.query(readOnly ? READ_ONLY : COMMIT_WAITS).catch(lost)
-  })
+  pool.on('connect', (client) => void client.on('error', lost))
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool: adapt(pool) }) })
 }
 

@@ -108,6 +108,8 @@ export interface OperationRow {
   retry_of: string | null
   resumed_count: number
   bytes_not_redone: number
+  /** In a row, without one of them having saved a checkpoint that was new. */
+  lost_runs: Generated<number>
   /** Unique within an account; the hash of the request it came with stands beside it. */
   idempotency_key: string | null
   idempotency_hash: string | null

@@ -1,4 +1,5 @@
 import { after, before, describe } from 'node:test'
+import { describeAudit } from '../../src/jobs/audit.suite.ts'
 import type { OpenDatabase } from '../../src/jobs/bench.test-support.ts'
 import { describeIntents } from '../../src/jobs/intents.suite.ts'
 import { describeRecovery } from '../../src/jobs/recovery.suite.ts'
@@ -19,4 +20,5 @@ describe('jobs on PostgreSQL', () => {
   describeRuns('PostgreSQL', open)
   describeIntents('PostgreSQL', open)
   describeRecovery('PostgreSQL', open)
+  describeAudit('PostgreSQL', open)
 })

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, test } from 'node:test'
 import { ann, assertOneEnd, Bench } from '../../src/jobs/bench.test-support.ts'
 import { STEP_BYTES } from '../../src/jobs/counting-engine.test-support.ts'
+import { LOST_RUNS_MAX } from '../../src/jobs/settle.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 import { WorkerProcess } from '../support/worker-process.ts'
 
@@ -101,6 +102,26 @@ for (const ask of ['pause', 'cancel'] as const) {
     assert.ok(!next.said.some((line) => line.startsWith('run')), 'it ran again')
   })
 }
+
+test('an operation that ends every worker that takes it fails, and the others go on', async () => {
+  const poison = await bench.jobs.submit(ann, { kind: 'custom', input: { count: 1 } })
+  for (let lost = 1; lost <= LOST_RUNS_MAX; lost += 1) {
+    const killed = startWorker(0)
+    await killed.until('step 0')
+    await killed.end('SIGKILL')
+  }
+  const next = startWorker(null)
+  await next.until('event failed')
+  const other = await bench.jobs.submit(ann, { kind: 'custom', input: { count: 1 } })
+  await next.until('event completed')
+  assert.equal(await next.end('SIGTERM'), 0)
+  const failed = await bench.jobs.get(ann, poison.id)
+  assert.deepEqual([failed.status, failed.attempt], ['failed', LOST_RUNS_MAX])
+  assert.match(failed.statusReason, /its worker vanished 10 times in a row/)
+  await assertOneEnd(bench, poison.id)
+  assert.equal((await bench.jobs.get(ann, other.id)).status, 'completed')
+  assert.deepEqual(await bench.files('.part'), [], 'half-made files stayed')
+})
 
 test('an operation whose worker is killed at random moments ends well and once', async () => {
   const input = { count: 60, stepMs: 10, checkpointEvery: 3 }

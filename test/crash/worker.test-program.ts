@@ -1,4 +1,5 @@
-import { argv, stdout } from 'node:process'
+import { argv, kill, pid, stdout } from 'node:process'
+import type { NewEvent } from '../../src/core/events.ts'
 import { countingEngines } from '../../src/jobs/bench.test-support.ts'
 import { CountingEngine } from '../../src/jobs/counting-engine.test-support.ts'
 import { Jobs } from '../../src/jobs/jobs.ts'
@@ -6,6 +7,7 @@ import { Worker } from '../../src/jobs/worker.ts'
 import { systemClock } from '../../src/platform/clock.ts'
 import { createIds } from '../../src/platform/ids.ts'
 import { createLog } from '../../src/platform/log.ts'
+import type { Database } from '../../src/store/database.ts'
 import { openPostgres } from '../../src/store/postgres.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 
@@ -17,14 +19,47 @@ export interface WorkerProgramOptions {
   readonly folder: string
   /** Where to stand still for ever: before a step, or behind the publishing. */
   readonly holdAt: number | 'published' | null
+  /** Where to end by its own hand, as `kill -9` does. */
+  readonly dieAt?: DieAt
 }
 
-const { records, folder, holdAt } = JSON.parse(argv[2] ?? '{}') as WorkerProgramOptions
+/** Right before or right behind the commit that has this event. */
+export interface DieAt {
+  readonly moment: 'before' | 'behind'
+  readonly event: NewEvent['type']
+}
+
+const { records, folder, holdAt, dieAt } = JSON.parse(argv[2] ?? '{}') as WorkerProgramOptions
 
 const say = (line: string) => void stdout.write(`${line}\n`)
 const forEver = () => new Promise<void>(() => undefined)
 
-const database = 'file' in records ? await openSqlite(records) : await openPostgres(records)
+const die = () => {
+  kill(pid, 'SIGKILL')
+  return forEver()
+}
+
+/** The store, with an end at the moment that is asked for. */
+const mortal = (store: Database, { moment, event }: DieAt): Database => ({
+  ...store,
+  write: async (unit, options) => {
+    let isIt = false
+    const written = await store.write(async (tx) => {
+      const append = (news: NewEvent) => {
+        isIt ||= news.type === event
+        tx.append(news)
+      }
+      const answer = await unit({ sql: tx.sql, append })
+      if (isIt && moment === 'before') await die()
+      return answer
+    }, options)
+    if (isIt && moment === 'behind') await die()
+    return written
+  },
+})
+
+const store = 'file' in records ? await openSqlite(records) : await openPostgres(records)
+const database = dieAt === undefined ? store : mortal(store, dieAt)
 const engine = new CountingEngine(folder, {
   onRun: (task, context) => {
     say(`run ${task.attempt} ${context.predecessorEnded ? 'after its end' : 'with caution'}`)

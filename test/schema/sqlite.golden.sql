@@ -52,7 +52,8 @@ CREATE TABLE "operations" ("id" text not null primary key,
   "created_at_ms" integer not null,
   "started_at_ms" integer,
   "updated_at_ms" integer not null,
-  "finished_at_ms" integer) strict;
+  "finished_at_ms" integer,
+  "lost_runs" integer default 0 not null) strict;
 CREATE TABLE "pools" ("id" text not null primary key,
   "account_id" text,
   "name" text not null,

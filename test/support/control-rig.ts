@@ -117,7 +117,9 @@ export class StandInReader implements SnapshotReader {
     return { entries, cursor: next < all.length ? String(next) : null }
   }
 
-  async file(_snapshot: Snapshot, path: string): Promise<SnapshotContent> {
+  async file(_snapshot: Snapshot, given: string | Buffer): Promise<SnapshotContent> {
+    // A name that is no UTF-8 stands here under one character a byte.
+    const path = typeof given === 'string' ? given : given.toString('latin1')
     const bytes = this.files.get(path)
     if (bytes === undefined) throw new AppError('not_found', `no file ${path} in it`)
     return contentOf(path, bytes, null)

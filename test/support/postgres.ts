@@ -17,7 +17,7 @@ export interface TestPostgres {
   /** A new, empty database of its own. */
   createDatabase(): Promise<string>
   /** Ends the server as a crash does, without a last checkpoint, and starts it again on the same port. */
-  crashAndRestart(): Promise<void>
+  crashAndRestart(options?: { readonly awayMs?: number }): Promise<void>
   stop(): Promise<void>
 }
 
@@ -55,8 +55,9 @@ async function startIn(folder: string): Promise<TestPostgres> {
       await query(urlOf('postgres'), `create database ${name}`)
       return urlOf(name)
     },
-    crashAndRestart: async () => {
+    crashAndRestart: async ({ awayMs = 0 } = {}) => {
       await end(server, 'SIGQUIT')
+      await new Promise((resolve) => setTimeout(resolve, awayMs))
       server = await start()
     },
     stop: async () => {

@@ -38,6 +38,11 @@ export class WorkerProcess {
     await promise.finally(() => clearTimeout(timer))
   }
 
+  /** Resolves when it has ended, by whosever hand. */
+  get ended(): Promise<unknown> {
+    return this.#exit
+  }
+
   signal(name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT' | 'SIGTERM'): void {
     this.#child.kill(name)
   }

@@ -77,6 +77,20 @@ test('sends one file by its path, and finds none outside of the snapshot', async
   }
 })
 
+test('sends a file whose name is no UTF-8 by the bytes of its path', async () => {
+  const name = Buffer.from([0xff, 0xfe, 0x3e])
+  face.rig.reader.files.set(name.toString('latin1'), Buffer.from('raw'))
+  for (const text of [name.toString('base64'), name.toString('base64url')]) {
+    for (const query of [text, encodeURIComponent(text)]) {
+      assert.equal((await get({}, `?pathBytes=${query}`)).bytes.toString(), 'raw', query)
+    }
+  }
+  assert.equal((await get({}, `?pathBytes=${Buffer.from('none').toString('base64')}`)).status, 404)
+  for (const query of ['pathBytes=', 'pathBytes=%00', 'pathBytes=a*b', 'pathBytes=YQ==&path=a']) {
+    assert.equal((await get({}, `?${query}`)).status, 400, query)
+  }
+})
+
 test('names a file whatever its name is made of, in one header line', async () => {
   const names = ['a"b.txt', 'naïve €.txt', 'x\r\nset-cookie: a=b', 'a;b\\c', '\u202etxt.exe', '😀']
   for (const name of names) {

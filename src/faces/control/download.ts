@@ -11,9 +11,22 @@ import { withoutSlashes } from './snapshots.ts'
 
 type Content = Awaited<ReturnType<Snapshots['file']>>
 
-const downloadQuery = z.object({
-  path: z.string().max(4096).optional().describe('One file; the whole archive when left out.'),
-})
+const downloadQuery = z
+  .object({
+    path: z.string().max(4096).optional().describe('One file; the whole archive when left out.'),
+    pathBytes: z
+      .string()
+      .min(1)
+      .max(8192)
+      // A plus that was not escaped arrives as a space.
+      .transform((text) => text.replaceAll(' ', '+'))
+      .pipe(z.string().regex(/^[\w+/-]+={0,2}$/, 'expected base64'))
+      .optional()
+      .describe('One file whose name is no UTF-8: its `pathBytes`, as they were listed.'),
+  })
+  .refine(({ path, pathBytes }) => path === undefined || pathBytes === undefined, {
+    message: 'name the file by path or by pathBytes',
+  })
 
 /** `GET` and `HEAD /api/v1/snapshots/:id/download`: one file of a snapshot, or all of it as it rests. */
 export function downloadRoutes(app: ControlApp, { gate, services }: ControlOptions): void {
@@ -35,7 +48,11 @@ export function downloadRoutes(app: ControlApp, { gate, services }: ControlOptio
     handler: async (request, reply) => {
       const caller = gate.caller(request)
       const { id } = request.params
-      const path = withoutSlashes(request.query.path ?? '')
+      const { pathBytes } = request.query
+      const path =
+        pathBytes === undefined
+          ? withoutSlashes(request.query.path ?? '')
+          : Buffer.from(pathBytes, 'base64')
       const content =
         path === ''
           ? await services.snapshots.whole(caller, id)

@@ -1,9 +1,10 @@
 import { z } from 'zod'
 import { assertMay } from '../../auth/permissions.ts'
 import type { Caller } from '../../core/account.ts'
+import type { JsonObject } from '../../core/json.ts'
 import { OPERATION_KINDS, type OperationKind } from '../../core/kinds.ts'
 import { LONG_POLL_SECONDS_MAX } from '../../core/limits.ts'
-import { type Operation, PRIORITY_MAX, STATUSES, type Status } from '../../core/operation.ts'
+import { PRIORITY_MAX, STATUSES, type Status } from '../../core/operation.ts'
 import { pageQuery, toNumberedPage, toPage } from '../paging.ts'
 import type { ControlApp, ControlOptions } from './control-app.ts'
 import { jsonObject, listOf, preferredWait, recordId } from './fields.ts'
@@ -94,31 +95,29 @@ function addSubmit(app: ControlApp, { gate, services }: ControlOptions): void {
     },
     async (request, reply) => {
       const caller = gate.caller(request)
-      assertMaySubmit(caller, request.body.kind)
+      assertMaySubmit(caller, request.body)
       const operation = await services.jobs.submit(caller, {
         ...withoutUndefined(request.body),
         ...idempotencyOf(request.headers),
       })
-      await recordSubmit(gate, request, operation)
       reply.header('location', `/api/v1/operations/${operation.id}`)
       return await reply.code(202).send(toOperationWire(operation))
     },
   )
 }
 
-/** Who asked for it, in the audit trail. A submission that was sent again is told again. */
-export async function recordSubmit(
-  gate: ControlOptions['gate'],
-  request: Parameters<ControlOptions['gate']['caller']>[0],
-  { id, accountId, kind, sourceId, snapshotId, retryOf }: Operation,
-): Promise<void> {
-  const data = { kind, sourceId, snapshotId, retryOf }
-  await gate.record(request, { action: 'operation.submit', topicId: id, accountId, data })
-}
-
-/** A restore writes into folders of the server: it has a permission of its own. */
-export function assertMaySubmit(caller: Caller, kind: OperationKind): void {
-  if (kind === 'restore') assertMay(caller, 'snapshots.restore')
+/**
+ * A restore writes into folders of the server, and a verify against a folder
+ * tells what is in it: both have a permission of their own.
+ */
+export function assertMaySubmit(
+  caller: Caller,
+  { kind, input }: { readonly kind: OperationKind; readonly input?: object | undefined },
+): void {
+  const target = (input as JsonObject | undefined)?.['target'] ?? null
+  if (kind === 'restore' || (kind === 'verify' && target !== null)) {
+    assertMay(caller, 'snapshots.restore')
+  }
 }
 
 /** Optional fields that were left out are absent, not undefined. */
@@ -272,13 +271,8 @@ function addSteering(
       },
     },
     async (request) => {
-      const operation = await services.jobs[verb](gate.caller(request), request.params.id)
-      await gate.record(request, {
-        action: `operation.${verb}`,
-        topicId: operation.id,
-        accountId: operation.accountId,
-      })
-      return toOperationWire(operation)
+      const caller = gate.caller(request)
+      return toOperationWire(await services.jobs[verb](caller, request.params.id))
     },
   )
 }
@@ -298,11 +292,9 @@ function addRetry(app: ControlApp, { gate, services }: ControlOptions): void {
     },
     async (request, reply) => {
       const caller = gate.caller(request)
-      const { kind } = await services.jobs.get(caller, request.params.id)
-      assertMaySubmit(caller, kind)
+      assertMaySubmit(caller, await services.jobs.get(caller, request.params.id))
       const key = idempotencyOf(request.headers)
       const operation = await services.jobs.retry(caller, request.params.id, key)
-      await recordSubmit(gate, request, operation)
       reply.header('location', `/api/v1/operations/${operation.id}`)
       return await reply.code(202).send(toOperationWire(operation))
     },

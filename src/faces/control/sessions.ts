@@ -70,10 +70,11 @@ function addLink(app: ControlApp, { gate, services }: ControlOptions): void {
     async (request, reply) => {
       const caller = gate.caller(request)
       const { code, expiresAtMs } = await services.auth.createSignInLink(caller)
-      await gate.record(request, {
+      const topicId = caller.accountId
+      await services.auth.audit.record(caller, {
         action: 'session.link',
         topic: 'account',
-        topicId: caller.accountId,
+        topicId,
       })
       reply.header('cache-control', 'no-store')
       // Behind the `#`, so that the code is in no log on the way.

@@ -3,7 +3,7 @@ import type { OperationKind } from '../../core/kinds.ts'
 import { PRIORITY_MAX } from '../../core/operation.ts'
 import { pageQuery, toPage } from '../paging.ts'
 import type { ControlApp, ControlOptions } from './control-app.ts'
-import { idempotencyHeaders, idempotencyOf, recordSubmit } from './operations.ts'
+import { assertMaySubmit, idempotencyHeaders, idempotencyOf } from './operations.ts'
 import {
   entrySchema,
   idParams,
@@ -19,24 +19,33 @@ const PATH_LENGTH_MAX = 4096
 
 const priority = z.number().int().min(0).max(PRIORITY_MAX).optional()
 
+const targetField = z.strictObject({ path: z.string().min(1).max(PATH_LENGTH_MAX) }).optional()
+
+const pathsField = z
+  .array(z.string().min(1).max(PATH_LENGTH_MAX))
+  .min(1)
+  .max(10_000)
+  .optional()
+  .describe('Exact paths, or globs (`*`, `**`, `?`); everything when left out.')
+
 const restoreBody = z
   .strictObject({
-    target: z
-      .strictObject({ path: z.string().min(1).max(PATH_LENGTH_MAX) })
-      .optional()
-      .describe('Where to; in place when left out.'),
-    paths: z
-      .array(z.string().min(1).max(PATH_LENGTH_MAX))
-      .min(1)
-      .max(10_000)
-      .optional()
-      .describe('Exact paths, or globs (`*`, `**`, `?`); everything when left out.'),
+    target: targetField.describe('Where to; in place when left out.'),
+    paths: pathsField,
     mode: z.enum(['merge', 'replace']).optional(),
     priority,
   })
   .nullish()
 
-const verifyBody = z.strictObject({ priority }).nullish()
+const verifyBody = z
+  .strictObject({
+    target: targetField.describe(
+      'A folder of the server, compared with the snapshot byte for byte; the archive itself when left out.',
+    ),
+    paths: pathsField,
+    priority,
+  })
+  .nullish()
 
 const listQuery = z.object({
   ...pageQuery,
@@ -168,7 +177,7 @@ function addVerify(app: ControlApp, { gate, services }: ControlOptions): void {
       onRequest: gate.needs('operations.write'),
       schema: {
         tags,
-        summary: 'Read it all again, and compare it with its manifest',
+        summary: 'Read it all again, or a folder, and compare that with its manifest',
         params: idParams,
         headers: idempotencyHeaders,
         body: verifyBody,
@@ -176,10 +185,13 @@ function addVerify(app: ControlApp, { gate, services }: ControlOptions): void {
       },
     },
     async (request, reply) => {
-      const submitted = {
-        kind: 'verify' as const,
-        ...optional({ priority: request.body?.priority }),
+      const { priority, target, paths } = request.body ?? {}
+      const input = {
+        ...(target === undefined ? {} : { target }),
+        ...(paths === undefined ? {} : { paths }),
       }
+      const submitted = { kind: 'verify' as const, input, ...optional({ priority }) }
+      assertMaySubmit(gate.caller(request), submitted)
       const operation = await submit({ gate, services }, request, submitted)
       reply.header('location', `/api/v1/operations/${operation.id}`)
       return await reply.code(202).send(operation)
@@ -206,7 +218,6 @@ async function submit(
     input: { ...submitted.input, snapshotId: snapshot.id },
     ...idempotencyOf(request.headers),
   })
-  await recordSubmit(gate, request, operation)
   return toOperationWire(operation)
 }
 

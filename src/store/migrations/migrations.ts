@@ -1,5 +1,6 @@
 import type { Migration } from '../migrate.ts'
 import { firstTables } from './0001-first-tables.ts'
+import { lostRuns } from './0002-lost-runs.ts'
 
 /**
  * In order, without gaps, numbered from 1. One that was released is never
@@ -7,4 +8,5 @@ import { firstTables } from './0001-first-tables.ts'
  */
 export const MIGRATIONS: readonly Migration[] = [
   { number: 1, name: 'first-tables', run: firstTables },
+  { number: 2, name: 'lost-runs', run: lostRuns },
 ]
