@@ -13,17 +13,20 @@ import { eventsSince } from '../store/event-log.ts'
 import { insertSource } from '../store/sources.ts'
 import { CountingEngine, type CountingHooks } from './counting-engine.test-support.ts'
 import { Jobs } from './jobs.ts'
+import type { JobsOptions } from './room.ts'
 import { Worker, type WorkerOptions } from './worker.ts'
 
 export type OpenDatabase = (folder: string) => Promise<Database>
 
-export const ann: Caller = { accountId: 'ann', name: 'Ann', permissions: ['*'], tokenId: null }
-export const bob: Caller = { accountId: 'bob', name: 'Bob', permissions: ['*'], tokenId: null }
+const everyday = { permissions: ['*'], tokenId: null, expiresAtMs: null }
+export const ann: Caller = { ...everyday, accountId: 'ann', name: 'Ann' }
+export const bob: Caller = { ...everyday, accountId: 'bob', name: 'Bob' }
 export const root: Caller = {
   accountId: 'root',
   name: 'Root',
   permissions: ['admin'],
   tokenId: null,
+  expiresAtMs: null,
 }
 
 /** Engines by what the tests ask for; all of them count. */
@@ -63,7 +66,7 @@ export class Bench {
   }
 
   /** As another process on the same records has it. */
-  newJobs(clock: Clock = systemClock): Jobs {
+  newJobs(clock: Clock = systemClock, options: Partial<JobsOptions> = {}): Jobs {
     return new Jobs({
       database: this.database,
       engines: countingEngines(this.engine),
@@ -71,6 +74,7 @@ export class Bench {
       ids: createIds(clock),
       log: createLog('silent'),
       defaultPoolId: 'local',
+      ...options,
     })
   }
 

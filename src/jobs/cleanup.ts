@@ -52,7 +52,7 @@ export class Cleanup {
           if (this.#isDue(id)) await this.#discard(id)
         }
       } catch (error) {
-        this.#room.log.warn('could not look for what is left to remove', { error })
+        this.#room.trouble.warn('could not look for what is left to remove', { error })
       }
     }
   }
@@ -64,7 +64,7 @@ export class Cleanup {
   }
 
   async #discard(operationId: string): Promise<void> {
-    const { database, engines, log } = this.#room
+    const { database, engines, trouble } = this.#room
     try {
       const operation = await findOperation(database.sql, operationId)
       if (operation !== null && isFinal(operation.status)) {
@@ -78,7 +78,7 @@ export class Cleanup {
       const waitMs = Math.min(RETRY_MAX_MS, RETRY_FIRST_MS * 2 ** (count - 1))
       const nextAtMs = this.#room.clock.monotonicMs() + waitMs
       this.#failed.set(operationId, { count, nextAtMs })
-      log.warn('could not remove what an operation left; it is tried again', {
+      trouble.warn('could not remove what an operation left; it is tried again', {
         operationId,
         count,
         waitMs,

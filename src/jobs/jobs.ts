@@ -4,12 +4,13 @@ import type { LoggedEvent, ProgressNews } from '../core/events.ts'
 import type { JsonObject } from '../core/json.ts'
 import type { OperationKind } from '../core/kinds.ts'
 import { isFinal, LIVE_STATUSES, type Operation, STATUSES, type Status } from '../core/operation.ts'
+import { isAdmin } from '../core/permissions.ts'
 import { NO_PROGRESS } from '../core/progress.ts'
 import type { WriteTransaction } from '../store/database.ts'
 import { eventsSince } from '../store/event-log.ts'
 import { takeHolds } from '../store/holds.ts'
+import { countByStatus } from '../store/operation-counts.ts'
 import {
-  countByStatus,
   findByIdempotencyKey,
   findOperation,
   type IdempotencyMark,
@@ -19,6 +20,7 @@ import {
 } from '../store/operations.ts'
 import type { Page, PageRequest } from '../store/rows.ts'
 import { countWarnings, listWarnings, type NumberedWarning } from '../store/warnings.ts'
+import { probeWriting } from '../store/workers.ts'
 import { recordAct } from './audit-lines.ts'
 import { type Ask, answer } from './intents.ts'
 import { operationEvent } from './operation-events.ts'
@@ -79,7 +81,8 @@ export class Jobs {
     const sameOfOwner = await this.#findSame(sql, draft.accountId, mark)
     if (sameOfOwner !== null) return sameOfOwner
     if (parsed.poolId !== undefined) await assertPoolVisible(sql, parsed.poolId, draft.accountId)
-    const task = await toTask(this.room, draft, subject.source, subject.snapshot)
+    const asked = await toTask(this.room, draft, subject.source, subject.snapshot)
+    const task = isAdmin(caller) ? { ...asked, byAdmin: true } : asked
     const engine = engineFor(this.room.engines, task)
     await engine.check(task)
     const operation = { ...draft, subjects: [...new Set(engine.subjects(task))].sort() }
@@ -204,6 +207,15 @@ export class Jobs {
     return { items: shown, total: await countWarnings(sql, id), nextAfter }
   }
 
+  /** Rejects while the records take nothing that is written, and says why. */
+  async assertRecordsTaken(): Promise<void> {
+    if (this.room.trouble.standing === null) return
+    // Nobody may have written since: it may be over.
+    await this.room.database.write((tx) => probeWriting(tx, this.room.ids.newId()), {
+      durable: false,
+    })
+  }
+
   /** How many operations of every account are in each status: for whoever watches the server. */
   countByStatus(): ReturnType<typeof countByStatus> {
     return countByStatus(this.room.database.sql)
@@ -276,11 +288,13 @@ export class Jobs {
         operationId: operation.id,
       })
     }
+    await this.room.queueLimit.take(tx.sql, operation.accountId)
     await this.#assertSnapshotStays(tx, operation)
-    const held = await takeHolds(tx, operation.id, operation.subjects)
+    const { dialect } = this.room.database
+    const held = await takeHolds(tx, operation.id, operation.subjects, dialect)
     if (held !== null) throw subjectBusy(held.subject, held.operationId)
     const { snapshotId, retryOf } = operation
-    const data = { by: caller.name, snapshotId, retryOf }
+    const data = { by: caller.name, snapshotId, retryOf, byAdmin: isAdmin(caller) }
     tx.append(operationEvent(operation, 'submitted', operation.createdAtMs, data))
     await recordAct(tx, this.room, { caller, action: 'submit', operation })
     return operation

@@ -23,7 +23,8 @@ export function sayResumed(
   operation: Pick<Operation, 'resumedCount' | 'bytesNotRedone'>,
 ): string | null {
   if (operation.resumedCount === 0) return null
-  const resumed = `resumed ${times(operation.resumedCount, 'time')}`
+  const { resumedCount } = operation
+  const resumed = resumedCount === 1 ? 'resumed once' : `resumed ${resumedCount} times`
   if (operation.bytesNotRedone === 0) return resumed
   return `${resumed}, ${sayBytes(operation.bytesNotRedone)} not done again`
 }
@@ -38,10 +39,19 @@ const hasCheckpoint = (operation: Operation): boolean => operation.checkpoint !=
 const goesOn = (operation: Operation): string =>
   hasCheckpoint(operation) ? 'waiting to resume' : 'waiting to start again'
 
+/** Whether a checkpoint can be gone on from, its engine finds out; it then says what that saved. */
+const runningAgain = (waiting: Operation): string => {
+  if (waiting.attempt === 0) return 'running'
+  return hasCheckpoint(waiting)
+    ? 'running again, from the last checkpoint where that is still of use'
+    : 'running again from the start: the run before ended without a checkpoint'
+}
+
 export const reasons = {
   waiting: 'waiting for a worker',
-  running: 'running',
-  resumed: (operation: Operation) => sayResumed(operation) ?? 'running',
+  /** Of an operation that is taken from the queue: `waiting` is what it was. */
+  running: (waiting: Operation) => withHistory(runningAgain(waiting), waiting),
+  resumed: (operation: Operation) => withHistory('running', operation),
   pausing: (by: string) => `pausing, as asked by ${by}`,
   cancelling: (by: string) => `cancelling, as asked by ${by}`,
   paused: (by: string) => `paused by ${by}`,

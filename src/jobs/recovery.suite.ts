@@ -175,7 +175,7 @@ async function loseRun(bench: Bench, id: string, checkpoint?: JsonObject): Promi
 
 async function beginRun(bench: Bench, id: string, checkpoint?: JsonObject): Promise<RunKey> {
   const { dialect } = bench.database
-  const request = { dialect, workerId: 'w', statusReason: 'running', nowMs: 1, kindsFull: [] }
+  const request = { dialect, workerId: 'w', statusReason: () => 'running', nowMs: 1, kindsFull: [] }
   const claim = await bench.database.write((tx) => claimNext(tx, request))
   assert.equal(claim?.operation.id, id)
   const run = { id, attempt: claim.operation.attempt }

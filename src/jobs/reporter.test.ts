@@ -46,14 +46,48 @@ function open(t: TestContext, warningCount = 0) {
   return { reporter, told, stored, writes, pass }
 }
 
-test('tells the first report at once and then the newest ten times a second at most', async (t) => {
+test('tells the first report at once and then the newest four times a second at most', async (t) => {
   const { reporter, told, pass } = open(t)
   for (let ms = 0; ms < 1_000; ms += 10) {
     reporter.report(report(ms))
     await pass(10)
   }
-  assert.ok(told.length >= 9 && told.length <= 11, `told ${told.length} times`)
+  assert.equal(told.length, 4)
   assert.equal(told[0]?.bytesDone, 0)
+})
+
+test('a new phase is told without the wait, and phases to and fro do not flood anybody', async (t) => {
+  const { reporter, told, pass } = open(t)
+  reporter.report(report(0, 'scanning'))
+  await pass(60)
+  reporter.report(report(0, 'archiving'))
+  await pass(10)
+  assert.deepEqual(
+    told.map(({ phase }) => phase),
+    ['scanning', 'archiving'],
+  )
+  for (let ms = 0; ms < 1_000; ms += 10) {
+    reporter.report(report(0, `phase ${ms}`))
+    await pass(10)
+  }
+  assert.ok(told.length <= 22, `told ${told.length} times`)
+})
+
+test('what earlier runs did counts for no rate, whenever the engine says so', async (t) => {
+  const { reporter, told, pass } = open(t)
+  // Reports before and after the word that it goes on, as they come from threads.
+  reporter.report(report(0))
+  await pass(1_500)
+  reporter.resumedFrom(5_000)
+  reporter.report(report(0))
+  await pass(300)
+  for (let ms = 0; ms <= 3_000; ms += 10) {
+    reporter.report(report(5_000 + ms / 10))
+    await pass(10)
+  }
+  const rates = told.map(({ ratePerSecond }) => ratePerSecond ?? 0)
+  assert.ok(Math.max(...rates) <= 110, `rates: ${rates.join(', ')}`)
+  assert.ok((rates.at(-1) ?? 0) >= 90, `rates: ${rates.join(', ')}`)
 })
 
 test('keeps only the newest of many reports', async (t) => {

@@ -1,7 +1,7 @@
 import { PROGRESS_STORE_INTERVAL_MS } from '../core/limits.ts'
 import { WARNINGS_KEPT_MAX, type Warning } from '../core/outcome.ts'
 import { advance, type Progress, type ProgressReport } from '../core/progress.ts'
-import { RateWindow } from '../core/rate.ts'
+import { NO_PACE, type Pace, RateWindow } from '../core/rate.ts'
 import type { NumberedWarning } from '../store/warnings.ts'
 
 /** What there is to store since the last time. */
@@ -24,8 +24,9 @@ export interface ReporterOptions {
   readonly store: (batch: ReportBatch) => Promise<void>
 }
 
-/** Listeners hear of progress at most this often. */
-const TELL_INTERVAL_MS = 100
+/** Listeners hear of progress at most this often; of a new phase at once. */
+const TELL_INTERVAL_MS = 250
+const PHASE_TELL_INTERVAL_MS = 50
 /** An engine that changes its phase to and fro has the newest ones logged, and no more. */
 const PHASES_WAITING_MAX = 16
 
@@ -36,7 +37,9 @@ const PHASES_WAITING_MAX = 16
  */
 export class Reporter {
   readonly #options: ReporterOptions
-  readonly #rate = new RateWindow()
+  #rate = new RateWindow()
+  /** A run that goes on has done this much before: reports below it say nothing of its pace. */
+  #resumedAtBytes = 0
   #progress: Progress
   #newest: ProgressReport | null = null
   #phases: string[] = []
@@ -44,6 +47,7 @@ export class Reporter {
   #warnings: NumberedWarning[] = []
   #warningCount: number
   #toldAtMs = Number.NEGATIVE_INFINITY
+  #isPhaseUntold = false
   #storedAtMs = Number.NEGATIVE_INFINITY
   #isUnstored = false
   #storing: Promise<void> | null = null
@@ -68,8 +72,15 @@ export class Reporter {
       this.#phase = report.phase
       this.#phases.push(report.phase)
       if (this.#phases.length > PHASES_WAITING_MAX) this.#phases.shift()
-    }
-    if (isFirst) this.#schedule()
+      this.#isPhaseUntold = true
+      this.#schedule()
+    } else if (isFirst) this.#schedule()
+  }
+
+  /** What earlier runs did is not the pace of this one. */
+  resumedFrom(bytesNotRedone: number): void {
+    this.#rate = new RateWindow()
+    this.#resumedAtBytes = bytesNotRedone
   }
 
   warn(warning: Warning): void {
@@ -98,8 +109,7 @@ export class Reporter {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     if (this.#isClosed) return
-    const tellAtMs =
-      this.#newest === null ? Number.POSITIVE_INFINITY : this.#toldAtMs + TELL_INTERVAL_MS
+    const tellAtMs = this.#newest === null ? Number.POSITIVE_INFINITY : this.#mayTellAtMs()
     const storeAtMs =
       this.#isUnstored && this.#storing === null
         ? this.#storedAtMs + PROGRESS_STORE_INTERVAL_MS
@@ -110,11 +120,17 @@ export class Reporter {
     this.#timer = setTimeout(() => this.#tick(), waitMs)
   }
 
+  /** An engine that changes its phase to and fro is heard no more often than before. */
+  #mayTellAtMs(): number {
+    return this.#toldAtMs + (this.#isPhaseUntold ? PHASE_TELL_INTERVAL_MS : TELL_INTERVAL_MS)
+  }
+
   #tick(): void {
     this.#timer = null
     const nowMs = this.#options.monotonicMs()
-    if (this.#newest !== null && nowMs - this.#toldAtMs >= TELL_INTERVAL_MS) {
+    if (this.#newest !== null && nowMs >= this.#mayTellAtMs()) {
       this.#toldAtMs = nowMs
+      this.#isPhaseUntold = false
       this.#take()
       this.#options.tell(this.#progress)
     }
@@ -128,9 +144,13 @@ export class Reporter {
     const report = this.#newest
     if (report === null) return
     this.#newest = null
-    const pace = this.#rate.pace(report.bytesDone, report.bytesTotal, this.#options.monotonicMs())
-    this.#progress = advance(this.#progress, report, pace)
+    this.#progress = advance(this.#progress, report, this.#pace(report))
     this.#isUnstored = true
+  }
+
+  #pace({ bytesDone, bytesTotal }: ProgressReport): Pace {
+    if (bytesDone < this.#resumedAtBytes) return NO_PACE
+    return this.#rate.pace(bytesDone, bytesTotal, this.#options.monotonicMs())
   }
 
   #batch(): ReportBatch {

@@ -32,6 +32,9 @@ export interface ParsedRequest extends SubmitRequest {
 }
 
 export const IDEMPOTENCY_KEY_LENGTH_MAX = 255
+/** As JSON in UTF-8. It is kept with the operation for good, and sent with every answer about it. */
+export const INPUT_BYTES_MAX = 64 * 1024
+export const INPUT_LEVELS_MAX = 20
 
 export function parseRequest(request: SubmitRequest): ParsedRequest {
   const { kind, id, idempotencyKey: key, priority = PRIORITY_DEFAULT } = request
@@ -51,9 +54,34 @@ export function parseRequest(request: SubmitRequest): ParsedRequest {
       `an Idempotency-Key has 1 to ${IDEMPOTENCY_KEY_LENGTH_MAX} characters, not ${key.length}`,
     )
   }
+  if (kind === 'backup' && request.sourceId === undefined) {
+    throw invalid('sourceId is missing: a backup names the source that it protects')
+  }
   const parsed = { ...request, priority, input: request.input ?? {} }
+  assertInputSize(parsed.input)
   return liftSnapshot(id === undefined ? parsed : { ...parsed, id: id.toLowerCase() })
 }
+
+function assertInputSize(input: JsonObject): void {
+  // Level by level: a recursion over what anybody sends could overflow the stack.
+  let level: readonly Json[] = [input]
+  for (let depth = 1; level.length > 0; depth += 1) {
+    if (depth > INPUT_LEVELS_MAX) {
+      throw invalid(`input is nested deeper than ${INPUT_LEVELS_MAX} levels: make it flatter`)
+    }
+    level = level.flatMap((value) => Object.values(value ?? {}).filter(isNested))
+  }
+  const bytes = Buffer.byteLength(JSON.stringify(input))
+  if (bytes <= INPUT_BYTES_MAX) return
+  throw new AppError(
+    'too_large',
+    `input has ${bytes} bytes as JSON and may have ${INPUT_BYTES_MAX}: name folders or patterns instead of many paths`,
+    { bytes, bytesMax: INPUT_BYTES_MAX },
+  )
+}
+
+const isNested = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null
 
 /** A snapshot may be named beside the input or within it; afterwards it is named in both. */
 function liftSnapshot(request: ParsedRequest): ParsedRequest {

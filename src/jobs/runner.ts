@@ -40,6 +40,11 @@ type EngineEnd =
 
 const RETRY_FIRST_MS = 50
 const RETRY_MAX_MS = 2_000
+/**
+ * A run whose checkpoints meet a full disk is given up after this long: what it
+ * has staged may be what fills the disk, and only its end makes room.
+ */
+const ROOM_PATIENCE_MS = 3_000
 
 /**
  * One run of one operation, from the claim to the commit that ends it. Every
@@ -172,12 +177,17 @@ export class Run {
     }
   }
 
-  async #saveCheckpoint(checkpoint: JsonObject | null): Promise<void> {
+  async #saveCheckpoint(
+    checkpoint: JsonObject | null,
+    roomPatienceMs = ROOM_PATIENCE_MS,
+  ): Promise<void> {
     const warningCount = this.#reporter.warningCount
-    const isCurrent = await this.#persist(() =>
-      this.#room.database.write((tx) =>
-        saveCheckpoint(tx, { ...this.key, checkpoint, warningCount }),
-      ),
+    const isCurrent = await this.#persist(
+      () =>
+        this.#room.database.write((tx) =>
+          saveCheckpoint(tx, { ...this.key, checkpoint, warningCount }),
+        ),
+      roomPatienceMs,
     )
     if (!isCurrent) return this.#loseLease()
     this.#operation = { ...this.#operation, checkpoint }
@@ -185,6 +195,7 @@ export class Run {
 
   #resumedFrom(bytesNotRedone: number): void {
     if (this.#resuming !== null) return
+    this.#reporter.resumedFrom(bytesNotRedone)
     const operation: Operation = {
       ...this.#operation,
       resumedCount: this.#operation.resumedCount + 1,
@@ -199,8 +210,9 @@ export class Run {
       bytesNotRedone: operation.bytesNotRedone,
       statusReason,
     }
-    this.#resuming = this.#persist(() =>
-      this.#room.database.write((tx) => saveResumed(tx, resumed), { durable: false }),
+    this.#resuming = this.#persist(
+      () => this.#room.database.write((tx) => saveResumed(tx, resumed), { durable: false }),
+      ROOM_PATIENCE_MS,
     ).catch((error: unknown) => {
       this.#room.log.warn('could not record that a run was resumed', { ...this.key, error })
     })
@@ -236,7 +248,7 @@ export class Run {
       if (isCurrent) this.#room.progress.stored(this.key.id)
       else this.stop('lease_lost')
     } catch (error) {
-      this.#room.log.warn('could not store progress; it is tried again', { ...this.key, error })
+      this.#room.trouble.warn('could not store progress; it is tried again', { ...this.key, error })
       throw error
     }
   }
@@ -247,8 +259,9 @@ export class Run {
     if (failure.code === 'internal') log.error('an operation failed', { ...this.key, error })
     if (discard !== null && this.#operation.checkpoint !== null && !this.#isLeaseLost) {
       // Should this process end in the middle of the removal, no later run may rely on what is half gone.
-      await this.#saveCheckpoint(null).catch(() => {
-        // Refused means that the lease is lost, which the next lines look at themselves.
+      await this.#saveCheckpoint(null, 0).catch(() => {
+        // Refused for want of room: the removal makes some. Otherwise the lease is lost, which the
+        // next lines look at themselves.
       })
     }
     const isDiscarded = await this.#discard(discard)
@@ -301,15 +314,25 @@ export class Run {
     return this.#persist(() => settleRun(this.#room, this.key, ending))
   }
 
-  /** Tries again while the store has trouble that may pass, for as long as the lease lasts. */
-  async #persist<T>(attempt: () => Promise<T>): Promise<T> {
+  /**
+   * Tries again while the store has trouble that may pass, for as long as the
+   * lease lasts; while its disk is full, for no longer than it is worth.
+   */
+  async #persist<T>(
+    attempt: () => Promise<T>,
+    roomPatienceMs = Number.POSITIVE_INFINITY,
+  ): Promise<T> {
+    const { clock, trouble } = this.#room
+    const beganAtMs = clock.monotonicMs()
     for (let waitMs = RETRY_FIRST_MS; ; waitMs = Math.min(RETRY_MAX_MS, waitMs * 2)) {
       try {
         return await attempt()
       } catch (error) {
         const mayPass = error instanceof AppError && error.retry === 'later'
         if (!mayPass || this.#isLeaseLost) throw error
-        this.#room.log.warn('the store refused a write of a run; it is tried again', {
+        const hasWaitedMs = clock.monotonicMs() - beganAtMs
+        if (error.code === 'no_room' && hasWaitedMs >= roomPatienceMs) throw error
+        trouble.warn('the store refused a write of a run; it is tried again', {
           ...this.key,
           waitMs,
           error,

@@ -203,7 +203,7 @@ function testReports(bench: Get): void {
     assert.equal(ended.bytesNotRedone, 6 * STEP_BYTES)
     assert.match(
       ended.statusReason,
-      /completed with 8 warnings; resumed 1 time, 600 B not done again/,
+      /completed with 8 warnings; resumed once, 600 B not done again/,
     )
     const { items } = await jobs.warnings(ann, id, { after: 0, limit: 100 })
     assert.deepEqual(

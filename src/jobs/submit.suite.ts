@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test'
 import { AppError } from '../core/errors.ts'
 import type { Operation } from '../core/operation.ts'
 import { ann, Bench, bob, type OpenDatabase, root } from './bench.test-support.ts'
+import type { SubmitRequest } from './requests.ts'
 
 const refusal = (code: string, message: RegExp) => (error: unknown) => {
   assert.ok(error instanceof AppError, String(error))
@@ -205,7 +206,25 @@ function testRequests(bench: Get): void {
     await wrong({ snapshotId: 'a', input: { snapshotId: 'b' } }, /name one snapshot/)
     await wrong({ snapshotId: 'none' }, /no snapshot none/, 'not_found')
     await wrong({ sourceId: 'none' }, /no source none/, 'not_found')
-    await wrong({ kind: 'prune' }, /nothing here can do prune; this server does: backup:directory/)
+    await wrong({ kind: 'prune' }, /cannot do prune yet; it does: backup:directory/)
+    await wrong({ kind: 'backup' }, /^sourceId is missing/)
+    const paths = { paths: Array.from({ length: 7_000 }, (_, index) => `p${index}-ü`) }
+    await wrong({ input: paths }, /input has \d{5} bytes as JSON and may have 65536/, 'too_large')
+    const nested = (levels: number): object =>
+      JSON.parse('{"a":'.repeat(levels) + '1' + '}'.repeat(levels))
+    await wrong({ input: nested(21) }, /deeper than 20 levels/)
+    await wrong({ input: nested(100_000) }, /deeper than 20 levels/)
+    await jobs.submit(ann, { kind: 'custom', input: nested(20) } as SubmitRequest)
+  })
+
+  test('a kind of source that no engine knows is named plainly', async () => {
+    const { jobs, database } = bench()
+    const sourceId = await bench().addSource('shop')
+    await database.write((tx) => tx.sql.updateTable('sources').set({ kind: 'mysql' }).execute())
+    await assert.rejects(
+      jobs.submit(ann, { kind: 'backup', sourceId }),
+      refusal('invalid', /^this server cannot back up mysql sources yet/),
+    )
   })
 
   test('an id that a face has chosen is taken, and refused when it is given again', async () => {

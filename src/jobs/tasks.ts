@@ -6,6 +6,7 @@ import type { Source } from '../core/source.ts'
 import type { Engine, EngineTask } from '../engines/engine.ts'
 import { findSnapshot } from '../store/snapshots.ts'
 import { findSource } from '../store/sources.ts'
+import { wasSubmittedByAdmin } from '../store/submitters.ts'
 import type { Room } from './room.ts'
 
 /** A backup is done by what knows its source, everything else by what knows the snapshot's format. */
@@ -25,9 +26,16 @@ export function engineFor(
   const key = engineKey(task.kind, task.source, task.snapshot)
   const engine = engines.get(key)
   if (engine !== undefined) return engine
-  throw new AppError('invalid', `nothing here can do ${key}; this server does: ${list(engines)}`, {
+  const what = cannotDo(task)
+  throw new AppError('invalid', `this server cannot ${what} yet; it does: ${list(engines)}`, {
     engine: key,
   })
+}
+
+const cannotDo = ({ kind, source, snapshot }: Pick<EngineTask, 'kind' | 'source' | 'snapshot'>) => {
+  if (kind === 'backup' && source !== null) return `back up ${source.kind} sources`
+  if (snapshot !== null) return `${kind} snapshots of the format ${snapshot.format}`
+  return `do ${engineKey(kind, source, snapshot)}`
 }
 
 const list = (engines: ReadonlyMap<string, Engine>): string =>
@@ -39,7 +47,9 @@ export async function readTask(room: Room, operation: Operation): Promise<Engine
   const source = operation.sourceId === null ? null : await findSource(sql, operation.sourceId)
   const snapshot =
     operation.snapshotId === null ? null : await findSnapshot(sql, operation.snapshotId)
-  return toTask(room, operation, source, snapshot)
+  const task = await toTask(room, operation, source, snapshot)
+  const { subjects } = operation
+  return { ...task, subjects, byAdmin: await wasSubmittedByAdmin(sql, operation.id) }
 }
 
 export async function toTask(

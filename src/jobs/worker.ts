@@ -110,7 +110,10 @@ export class Worker {
     this.#timers = []
     await this.#polling
     await this.#cleanup.stop()
-    await this.#presence.leave()
+    await this.#presence.leave().catch((error: unknown) => {
+      // Others notice that its process is gone, or that its beat stands still.
+      this.#room.log.warn('could not sign off from the records', { error })
+    })
     this.#mode = 'idle'
   }
 
@@ -140,7 +143,7 @@ export class Worker {
       try {
         await this.#claimAll()
       } catch (error) {
-        this.#room.log.warn('could not claim; it is tried again', { error })
+        this.#room.trouble.warn('could not claim; it is tried again', { error })
       }
     }
   }
@@ -212,7 +215,7 @@ export class Worker {
   #poll(): void {
     this.#polling ??= this.#pollOnce()
       .catch((error: unknown) => {
-        this.#room.log.warn('could not look at the records; it is tried again', { error })
+        this.#room.trouble.warn('could not look at the records; it is tried again', { error })
       })
       .finally(() => {
         this.#polling = null
@@ -234,7 +237,7 @@ export class Worker {
     this.#presence
       .beat(() => this.#stopAll('lease_lost'))
       .catch((error: unknown) => {
-        this.#room.log.warn('could not give a sign of life; it is tried again', { error })
+        this.#room.trouble.warn('could not give a sign of life; it is tried again', { error })
       })
   }
 
@@ -250,7 +253,7 @@ export class Worker {
         else if (intent !== null) run.stop(intent)
       }
     } catch (error) {
-      this.#room.log.warn('could not read what was asked of the runs', { error })
+      this.#room.trouble.warn('could not read what was asked of the runs', { error })
     }
   }
 

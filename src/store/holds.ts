@@ -1,5 +1,5 @@
-import type { Kysely } from 'kysely'
-import type { WriteTransaction } from './database.ts'
+import { type Kysely, sql } from 'kysely'
+import type { Database, WriteTransaction } from './database.ts'
 import type { Tables } from './tables.ts'
 
 export interface Hold {
@@ -7,16 +7,26 @@ export interface Hold {
   readonly operationId: string
 }
 
+/** Begins a subject that is a folder: its real path follows. It stands for all that lies below it, too. */
+const PATH = 'path:'
+
 /**
  * Takes subjects for an operation. Answers the first that somebody else holds,
  * or `null` when all are its own; the caller then lets its unit fail, so that
- * none stays taken.
+ * none stays taken. Of two folders, one within the other, only one is taken.
  */
 export async function takeHolds(
   tx: WriteTransaction,
   operationId: string,
   subjects: readonly string[],
+  dialect: Database['dialect'] = 'sqlite',
 ): Promise<Hold | null> {
+  const paths = subjects.filter((subject) => subject.startsWith(PATH))
+  if (paths.length > 0 && dialect === 'postgres') await lockPaths(tx)
+  for (const subject of paths) {
+    const holder = await findOverlapping(tx, operationId, subject)
+    if (holder !== null) return holder
+  }
   // Always in the same order: two submissions that want the same two subjects never wait for each other in a circle.
   for (const subject of [...new Set(subjects)].sort()) {
     const inserted = await tx.sql
@@ -31,8 +41,41 @@ export async function takeHolds(
   return null
 }
 
-export async function findHolder(sql: Kysely<Tables>, subject: string): Promise<string | null> {
-  const row = await sql
+/** Two processes at once could else take a folder and one within it: neither row is in the other's way. */
+async function lockPaths(tx: WriteTransaction): Promise<void> {
+  await sql`select pg_advisory_xact_lock(hashtext('holdfast holds of paths'))`.execute(tx.sql)
+}
+
+async function findOverlapping(
+  tx: WriteTransaction,
+  operationId: string,
+  subject: string,
+): Promise<Hold | null> {
+  const row = await tx.sql
+    .selectFrom('holds')
+    .select(['subject', 'operation_id'])
+    .where('operation_id', '<>', operationId)
+    .where(({ or, eb }) => {
+      const below = `${subject.replace(/\/$/, '')}/`
+      return or([
+        eb('subject', 'in', [...withAncestors(subject)]),
+        // By characters: what sorts between two texts depends on the database.
+        sql<boolean>`substr(subject, 1, length(cast(${below} as text))) = ${below}`,
+      ])
+    })
+    .limit(1)
+    .executeTakeFirst()
+  return row === undefined ? null : { subject: row.subject, operationId: row.operation_id }
+}
+
+function withAncestors(subject: string): readonly string[] {
+  const segments = subject.slice(PATH.length).split('/').slice(1)
+  const above = segments.map((_, index) => `${PATH}/${segments.slice(0, index).join('/')}`)
+  return [...above, subject]
+}
+
+export async function findHolder(reader: Kysely<Tables>, subject: string): Promise<string | null> {
+  const row = await reader
     .selectFrom('holds')
     .select('operation_id')
     .where('subject', '=', subject)
@@ -69,8 +112,11 @@ export async function forgetDiscard(tx: WriteTransaction, operationId: string): 
 }
 
 /** Ended operations that left something behind. */
-export async function listDiscards(sql: Kysely<Tables>, limit: number): Promise<readonly string[]> {
-  const rows = await sql
+export async function listDiscards(
+  reader: Kysely<Tables>,
+  limit: number,
+): Promise<readonly string[]> {
+  const rows = await reader
     .selectFrom('holds')
     .select('operation_id')
     .where('subject', '>=', DISCARD)

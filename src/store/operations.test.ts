@@ -86,7 +86,7 @@ const claim = (workerId = 'w1') =>
     claimNext(tx, {
       dialect: 'sqlite',
       workerId,
-      statusReason: 'running',
+      statusReason: () => 'running',
       nowMs: 5,
       kindsFull: [],
     }),

@@ -184,7 +184,7 @@ export interface Claim {
 export interface ClaimRequest {
   readonly dialect: Database['dialect']
   readonly workerId: string
-  readonly statusReason: string
+  readonly statusReason: (waiting: Operation) => string
   readonly nowMs: number
   /** Kinds of which this worker runs as many as it may. */
   readonly kindsFull: readonly OperationKind[]
@@ -212,7 +212,7 @@ export async function claimNext(
     ...transition(
       { ...waiting, workerId: request.workerId },
       'running',
-      request.statusReason,
+      request.statusReason(waiting),
       request.nowMs,
     ),
     attempt: waiting.attempt + 1,
@@ -378,16 +378,4 @@ export async function findAsker(sql: Kysely<Tables>, operationId: string): Promi
     .executeTakeFirst()
   const by = row === undefined ? null : parseJsonObject(row.data)['by']
   return typeof by === 'string' ? by : null
-}
-
-/** Of every account. A status that no operation has is left out. */
-export async function countByStatus(
-  sql: Kysely<Tables>,
-): Promise<Readonly<Partial<Record<Status, number>>>> {
-  const rows = await sql
-    .selectFrom('operations')
-    .select(({ fn }) => ['status', fn.countAll<number | string>().as('count')])
-    .groupBy('status')
-    .execute()
-  return Object.fromEntries(rows.map(({ status, count }) => [status, Number(count)]))
 }

@@ -85,6 +85,12 @@ export async function deleteEndedWorkers(tx: WriteTransaction): Promise<void> {
     .execute()
 }
 
+/** Writes for nothing but to see that the store takes it; nobody ever sees it there. */
+export async function probeWriting(tx: WriteTransaction, id: string): Promise<void> {
+  await insertWorker(tx, { id, host: '', pid: 0, bootId: '', beat: BEAT_ENDED, startedAtMs: 0 })
+  await tx.sql.deleteFrom('workers').where('id', '=', id).execute()
+}
+
 /** For a store that only one process can open: whoever is recorded is gone. */
 export async function deleteAllWorkers(tx: WriteTransaction): Promise<void> {
   await tx.sql.deleteFrom('workers').execute()

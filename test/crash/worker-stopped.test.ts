@@ -82,7 +82,7 @@ test('a killed worker is noticed within 10 s by another, which knows that it is 
     assert.ok(noticedMs < NOTICED_WITHIN_MS, `noticed after ${Math.round(noticedMs)} ms`)
     await second.until('run 2 after its end')
     const ended = await bench.end(id)
-    assert.match(ended.statusReason, /resumed 1 time, [1-3](\.5)? KB not done again/)
+    assert.match(ended.statusReason, /resumed once, [1-3](\.5)? KB not done again/)
     await assertOneEnd(bench, id)
   })
 })
