@@ -1,10 +1,17 @@
 import type { Account, Caller } from '../core/account.ts'
 import { AppError } from '../core/errors.ts'
-import { parseName } from '../core/names.ts'
+import { isAccountId, parseName } from '../core/names.ts'
 import { may } from '../core/permissions.ts'
 import type { Clock } from '../platform/clock.ts'
-import { ensureAccount, findAccount, listAccounts, updateAccount } from '../store/accounts.ts'
-import type { Database } from '../store/database.ts'
+import {
+  deleteAccount,
+  ensureAccount,
+  findAccount,
+  insertAccount,
+  listAccounts,
+  updateAccount,
+} from '../store/accounts.ts'
+import type { Database, WriteTransaction } from '../store/database.ts'
 import type { Page, PageRequest } from '../store/rows.ts'
 import type { Audit } from './audit.ts'
 import { assertMay } from './permissions.ts'
@@ -23,8 +30,35 @@ export interface AccountUpdate {
 /** Accounts that were seen lately, so that a request costs no reading of its own. */
 const KNOWN_MAX = 10_000
 
+/** What can be an account's, in the order in which it is named. */
+const OWNED = ['sources', 'snapshots', 'devices', 'pools', 'operations'] as const
+
+async function assertEmpty(tx: WriteTransaction, accountId: string, nowMs: number): Promise<void> {
+  const refuse = (what: string) =>
+    new AppError('conflict', `the account ${accountId} has ${what}; remove them first`, {
+      accountId,
+    })
+  for (const table of OWNED) {
+    const rows = tx.sql.selectFrom(table).select('id').where('account_id', '=', accountId)
+    if ((await rows.limit(1).executeTakeFirst()) !== undefined) throw refuse(table)
+  }
+  const token = await tx.sql
+    .selectFrom('tokens')
+    .select('id')
+    .where('account_id', '=', accountId)
+    .where('revoked_at_ms', 'is', null)
+    .where((where) =>
+      where.or([where('expires_at_ms', 'is', null), where('expires_at_ms', '>', nowMs)]),
+    )
+    .limit(1)
+    .executeTakeFirst()
+  if (token !== undefined) throw refuse('tokens that are still good')
+}
+
 const accountNotFound = (accountId: string): AppError =>
   new AppError('not_found', `no account ${accountId}`, { accountId })
+
+const OF_NO_TOKEN = { tokenId: null, expiresAtMs: null }
 
 /** Who owns things. An account comes to be with the first valid token that names it. */
 export class Accounts {
@@ -61,6 +95,42 @@ export class Accounts {
     return listAccounts(this.#options.database.sql, query)
   }
 
+  /** For whoever has `admin.accounts`; all others come to be with their first token. */
+  async create(caller: Caller, request: { readonly id: string } & AccountUpdate): Promise<Account> {
+    assertMay(caller, 'admin.accounts')
+    const { id, quotaBytes = null } = request
+    if (!isAccountId(id)) {
+      throw new AppError(
+        'invalid',
+        `not an id of an account: ${JSON.stringify(id.slice(0, 140))}; use 1 to 128 of A-Z a-z 0-9 _ . @ : -`,
+      )
+    }
+    const name = parseName(request.name ?? id)
+    const { database, clock } = this.#options
+    const account: Account = { id, name, quotaBytes, createdAtMs: clock.nowMs() }
+    await database.write(async (tx) => {
+      await insertAccount(tx, account)
+      const about = { topic: 'account', topicId: id, accountId: id, data: { name, quotaBytes } }
+      await this.#options.audit.recordIn(tx, caller, { action: 'account.create', ...about })
+    })
+    return account
+  }
+
+  /** Forgets an account that has nothing. A valid JWT that names it makes it anew. */
+  async remove(caller: Caller, id: string): Promise<void> {
+    assertMay(caller, 'admin.accounts')
+    if (id === caller.accountId) {
+      throw new AppError('conflict', `${id} is your own account; another administrator removes it`)
+    }
+    await this.#options.database.write(async (tx) => {
+      await assertEmpty(tx, id, this.#options.clock.nowMs())
+      if (!(await deleteAccount(tx, id))) throw accountNotFound(id)
+      const about = { topic: 'account', topicId: id, accountId: id }
+      await this.#options.audit.recordIn(tx, caller, { action: 'account.remove', ...about })
+    })
+    this.#known.delete(id)
+  }
+
   async update(caller: Caller, id: string, request: AccountUpdate): Promise<Account> {
     assertMay(caller, 'admin.accounts')
     const { quotaBytes } = request
@@ -91,7 +161,7 @@ export class Accounts {
     return database.write(async (tx) => {
       const known = await findAccount(tx.sql, id)
       if (known !== null) return known
-      const self: Caller = { accountId: id, name, permissions: [], tokenId: null }
+      const self: Caller = { accountId: id, name, permissions: [], ...OF_NO_TOKEN }
       const about = { topic: 'account', topicId: id, data: { name } }
       await audit.recordIn(tx, self, { action: 'account.create', ...about })
       return ensureAccount(tx, account)

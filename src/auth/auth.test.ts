@@ -48,6 +48,7 @@ describe('Auth.identify', () => {
       name: 'Admin',
       permissions: ['admin'],
       tokenId: null,
+      expiresAtMs: null,
     })
     for (const wrong of [null, '', ADMIN.slice(1), `${ADMIN}x`, 'hf_unknown', 'x'.repeat(20_000)]) {
       await assert.rejects(auth.identify(wrong), unauthenticated)
@@ -63,6 +64,7 @@ describe('Auth.identify', () => {
       name: 'Anna',
       permissions: ['*'],
       tokenId: null,
+      expiresAtMs: null,
     })
     const admin = await auth.identify(ADMIN)
     const { items } = await auth.accounts.list(admin, PAGE)
@@ -89,6 +91,8 @@ describe('Auth.identify', () => {
       'alg none, old signature': `${base64({ alg: 'none' })}.${body}.${signature}`,
       'no signature': `${header}.${body}.`,
       'another body': `${header}.${base64({ sub: 'ben', permissions: ['admin'] })}.${signature}`,
+      'sub as a number': await sign({ ...claims, sub: 7 as never }),
+      'sub as a list': await sign({ ...claims, sub: ['anna'] as never }),
       'no sub': await sign({ permissions: ['*'] }),
       'odd sub': await sign({ ...claims, sub: 'a b' }),
       'long sub': await sign({ ...claims, sub: 'a'.repeat(129) }),
@@ -135,6 +139,52 @@ describe('API tokens', () => {
     time.nowMs += 1
     await assert.rejects(auth.identify(token), /expired/)
     await assert.rejects(auth.tokens.create(admin, request), { code: 'invalid' })
+  })
+
+  test('what is made outlives no token that made it: tokens, links, sessions, and what those make', async (t) => {
+    const { auth, time } = await setUp(t)
+    const endMs = START_MS + 60_000
+    const brief = await auth.identify(
+      await sign({ sub: 'anna', permissions: ['*'], exp: endMs / 1000 }),
+    )
+    assert.equal(brief.expiresAtMs, endMs)
+    for (const expiresAtMs of [null, endMs + 1]) {
+      const request = { name: 'x', permissions: ['*'], expiresAtMs }
+      const { record, token } = await auth.tokens.create(brief, request)
+      assert.equal(record.expiresAtMs, endMs)
+      const made = await auth.identify(token)
+      assert.equal((await auth.tokens.create(made, request)).record.expiresAtMs, endMs)
+    }
+    const early = { name: 'x', permissions: ['*'], expiresAtMs: endMs - 1 }
+    assert.equal((await auth.tokens.create(brief, early)).record.expiresAtMs, endMs - 1)
+    const link = await auth.createSignInLink(brief)
+    assert.equal(link.expiresAtMs, endMs)
+    const longer = link.code.replace(String(endMs), String(endMs + 1))
+    assert.notEqual(longer, link.code)
+    await assert.rejects(auth.exchangeSignIn(longer), unauthenticated)
+    await assert.rejects(auth.exchangeSignIn(link.code.split('.')[0] ?? ''), unauthenticated)
+    const session = await auth.exchangeSignIn(link.code)
+    assert.equal(session.record.expiresAtMs, endMs)
+    const second = await auth.createSignInLink(await auth.identify(session.token))
+    assert.equal((await auth.exchangeSignIn(second.code)).record.expiresAtMs, endMs)
+    time.nowMs = endMs
+    await assert.rejects(auth.identify(session.token), /expired/)
+  })
+
+  test('a token that can do more than the caller is not his to revoke', async (t) => {
+    const { auth } = await setUp(t)
+    const few = await auth.identify(
+      await sign({ sub: 'anna', permissions: ['tokens.write', 'sources.read'] }),
+    )
+    const all = await auth.identify(await sign({ sub: 'anna', permissions: ['*'] }))
+    const make = (permissions: string[]) =>
+      auth.tokens.create(all, { name: 'x', permissions, expiresAtMs: null })
+    const [weak, strong] = [await make(['sources.read']), await make(['sources.write'])]
+    await auth.tokens.revoke(few, weak.record.id)
+    await assert.rejects(auth.tokens.revoke(few, strong.record.id), { code: 'forbidden' })
+    await auth.identify(strong.token)
+    await auth.tokens.revoke(await auth.identify(ADMIN), strong.record.id)
+    await assert.rejects(auth.identify(strong.token), /revoked/)
   })
 
   test('nobody gives what he lacks, and unknown names are refused', async (t) => {
@@ -256,5 +306,26 @@ describe('accounts and audit', () => {
     const asked = { ...PAGE, action: 'thing.do', accountId: 'anna' }
     assert.equal((await auth.audit.list(ben, asked)).items.length, 0)
     assert.equal((await auth.audit.list(await auth.adminCaller(), asked)).items.length, 1)
+  })
+
+  test('an account is made and forgotten by admins, and not while it has anything', async (t) => {
+    const { auth } = await setUp(t)
+    const admin = await auth.identify(ADMIN)
+    const made = await auth.accounts.create(admin, { id: 'lab', name: 'The lab', quotaBytes: 5 })
+    assert.deepEqual([made.name, made.quotaBytes], ['The lab', 5])
+    await assert.rejects(auth.accounts.create(admin, { id: 'lab' }), { code: 'conflict' })
+    await assert.rejects(auth.accounts.create(admin, { id: 'a b' }), { code: 'invalid' })
+    const lab = await auth.identify(await sign({ sub: 'lab', permissions: ['*'] }))
+    assert.equal(lab.name, 'The lab')
+    await assert.rejects(auth.accounts.create(lab, { id: 'x' }), { code: 'forbidden' })
+    await assert.rejects(auth.accounts.remove(lab, 'admin'), { code: 'forbidden' })
+    const request = { name: 'x', permissions: [], expiresAtMs: null }
+    const { record } = await auth.tokens.create(lab, request)
+    await assert.rejects(auth.accounts.remove(admin, 'lab'), /has tokens that are still good/)
+    await auth.tokens.revoke(admin, record.id)
+    await auth.accounts.remove(admin, 'lab')
+    await assert.rejects(auth.accounts.get(admin, 'lab'), { code: 'not_found' })
+    await assert.rejects(auth.accounts.remove(admin, 'lab'), { code: 'not_found' })
+    await assert.rejects(auth.accounts.remove(admin, 'admin'), { code: 'conflict' })
   })
 })

@@ -1,7 +1,7 @@
 import type { JWTPayload } from 'jose'
 import type { Caller } from '../core/account.ts'
 import { AppError } from '../core/errors.ts'
-import { isAccountId, NAME_LENGTH_MAX } from '../core/names.ts'
+import { isAccountId, NAME_LENGTH_MAX, UNPRINTABLE } from '../core/names.ts'
 import type { Clock } from '../platform/clock.ts'
 import { createIds, type Ids } from '../platform/ids.ts'
 import type { Log } from '../platform/log.ts'
@@ -74,7 +74,13 @@ export class Auth {
   /** Whoever holds the admin token, and the process itself. */
   async adminCaller(): Promise<Caller> {
     const { name } = await this.accounts.ensure(ADMIN_ACCOUNT_ID, 'Admin')
-    return { accountId: ADMIN_ACCOUNT_ID, name, permissions: ['admin'], tokenId: null }
+    return {
+      accountId: ADMIN_ACCOUNT_ID,
+      name,
+      permissions: ['admin'],
+      tokenId: null,
+      expiresAtMs: null,
+    }
   }
 
   /** The token of a panel; throws `unauthenticated` with the sentences of its dialect. */
@@ -105,8 +111,9 @@ export class Auth {
         'jwt: this is the token of a panel, for one server only',
       )
     }
-    const { sub, jti } = claims
-    if (sub === undefined || !isAccountId(sub)) {
+    // The type says text: what is signed can still be anything.
+    const { sub, jti, exp } = claims as Readonly<Record<string, unknown>>
+    if (typeof sub !== 'string' || !isAccountId(sub)) {
       throw new AppError(
         'unauthenticated',
         'jwt: sub must be 1 to 128 characters of A-Z a-z 0-9 _ . @ : -',
@@ -115,15 +122,18 @@ export class Auth {
     const permissions = wordsClaim(claims, 'permissions')
     const { name } = await this.accounts.ensure(sub, nameClaim(claims) ?? sub)
     this.#log.debug('signed in by JWT', { accountId: sub })
-    return { accountId: sub, name, permissions, tokenId: jti ?? null }
+    return {
+      accountId: sub,
+      name,
+      permissions,
+      tokenId: typeof jti === 'string' ? jti : null,
+      expiresAtMs: typeof exp === 'number' ? Math.floor(exp * 1000) : null,
+    }
   }
 }
 
 function nameClaim({ name }: JWTPayload): string | null {
   if (typeof name !== 'string') return null
-  const printable = name
-    .replace(/\p{Cc}/gu, ' ')
-    .trim()
-    .slice(0, NAME_LENGTH_MAX)
+  const printable = name.replace(UNPRINTABLE, ' ').trim().slice(0, NAME_LENGTH_MAX)
   return printable === '' ? null : printable
 }

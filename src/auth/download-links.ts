@@ -7,6 +7,10 @@ export interface DownloadLink {
   readonly serverUuid: string
   readonly backupUuid: string
   readonly uniqueId: string
+  /** Who asked the panel for it, where the panel says so: what denies his tokens denies this. */
+  readonly userUuid: string | null
+  readonly tokenId: string | null
+  readonly issuedAtMs: number
 }
 
 /** contract 000, A5: "Token single use (60 min memory)". */
@@ -37,8 +41,13 @@ export class DownloadLinks {
         throw new AppError('not_found', 'this link is not good, or no longer', {}, error)
       },
     )
-    const { iat, exp, scope } = claims
-    const [server, backup, unique] = ['server_uuid', 'backup_uuid', 'unique_id'].map((name) => {
+    const { iat, exp, scope, jti } = claims
+    const [server, backup, unique, user] = [
+      'server_uuid',
+      'backup_uuid',
+      'unique_id',
+      'user_uuid',
+    ].map((name) => {
       const value = claims[name]
       return typeof value === 'string' ? value.toLowerCase() : ''
     })
@@ -48,7 +57,18 @@ export class DownloadLinks {
     if (!server || !backup || !unique || !isFresh || !isInScope) {
       throw refused('this link is not good, or no longer')
     }
-    return { serverUuid: server, backupUuid: backup, uniqueId: unique }
+    return {
+      serverUuid: server,
+      backupUuid: backup,
+      uniqueId: unique,
+      userUuid: user || null,
+      tokenId: jti ?? null,
+      issuedAtMs: iat * 1000,
+    }
+  }
+
+  isUsed({ uniqueId }: DownloadLink): boolean {
+    return this.#used.has(uniqueId)
   }
 
   /** Takes the one use of it; `false` where it was taken before. */

@@ -9,6 +9,7 @@ const callerWith = (...permissions: string[]): Caller => ({
   name: 'Anna',
   permissions,
   tokenId: null,
+  expiresAtMs: null,
 })
 
 test('a permission grants itself and nothing else', () => {

@@ -36,6 +36,12 @@ export class RateLimit {
     return taken ? null : (1 - left) / this.#perMs
   }
 
+  /** Like `take`, and takes none. */
+  ask(key: string, monotonicMs: number): number | null {
+    const left = this.#left(key, monotonicMs)
+    return left >= 1 ? null : (1 - left) / this.#perMs
+  }
+
   get keyCount(): number {
     return this.#buckets.size
   }

@@ -32,7 +32,7 @@ export interface TokenRequest {
   readonly name: string
   /** None that the caller lacks himself. */
   readonly permissions: readonly string[]
-  /** `null`: until it is revoked. */
+  /** `null`: until it is revoked. Never beyond the end of the maker's own token. */
   readonly expiresAtMs: number | null
   /** Of another account; asked by admins only. */
   readonly accountId?: string
@@ -73,7 +73,8 @@ export class Tokens {
   async create(caller: Caller, request: TokenRequest): Promise<NewToken> {
     const { clock, accounts } = this.#options
     assertMay(caller, 'tokens.write')
-    const { permissions, expiresAtMs } = request
+    const { permissions } = request
+    const expiresAtMs = earlier(request.expiresAtMs, caller.expiresAtMs)
     const accountId = request.accountId ?? caller.accountId
     if (accountId !== caller.accountId) {
       if (!isAdmin(caller)) throw new AppError('forbidden', 'only an admin makes tokens for others')
@@ -100,15 +101,25 @@ export class Tokens {
     const accountId = listedAccount(caller, query.accountId)
     const page = await listTokens(this.#options.database.sql, { ...query, accountId })
     // Codes of sign-in links rest in the same table; they are nothing to look after.
-    return { ...page, items: page.items.filter(({ id }) => !id.startsWith(CODE_ID_PREFIX)) }
+    return { ...page, items: page.items.filter((record) => !isCode(record)) }
   }
 
+  /** One's own, or any for admins. A code of a sign-in link is none. */
+  async get(caller: Caller, id: string): Promise<TokenRecord> {
+    const record = await findToken(this.#options.database.sql, id)
+    const isThere = record !== null && !isCode(record) && sees(caller, record.accountId)
+    if (!isThere) throw tokenNotFound(id)
+    return record
+  }
+
+  /** A token that can do more than the caller is not his to end; admins end all. */
   async revoke(caller: Caller, id: string): Promise<void> {
     const { database, clock } = this.#options
     assertMay(caller, 'tokens.write')
     await database.write(async (tx) => {
       const record = await findToken(tx.sql, id)
       if (record === null || !sees(caller, record.accountId)) throw tokenNotFound(id)
+      assertMayRevoke(caller, record)
       if (await revokeToken(tx, id, clock.nowMs())) {
         await this.#record(tx, caller, 'token.revoke', record)
       }
@@ -122,8 +133,8 @@ export class Tokens {
     if (record === null) throw refused('this token is not known here; make a new one')
     this.#assertGood(record)
     const { name } = await accounts.ensure(record.accountId, record.accountId)
-    const { accountId, permissions, id } = record
-    return { accountId, name, permissions, tokenId: id }
+    const { accountId, permissions, id, expiresAtMs } = record
+    return { accountId, name, permissions, tokenId: id, expiresAtMs }
   }
 
   /**
@@ -137,8 +148,9 @@ export class Tokens {
     assertMay(caller, 'tokens.write')
     const { database, clock, ids, accounts } = this.#options
     await accounts.ensure(caller.accountId, caller.name)
-    const code = `${CODE_PREFIX}${randomToken()}`
     const nowMs = clock.nowMs()
+    const code = drawCode(caller)
+    const expiresAtMs = earlier(nowMs + SIGN_IN_LINK_MS, caller.expiresAtMs)
     const record: TokenRecord = {
       id: `${CODE_ID_PREFIX}${ids.newId()}`,
       accountId: caller.accountId,
@@ -146,7 +158,7 @@ export class Tokens {
       tokenSha256: sha256Hex(code),
       permissions: caller.permissions,
       createdAtMs: nowMs,
-      expiresAtMs: nowMs + SIGN_IN_LINK_MS,
+      expiresAtMs,
       revokedAtMs: null,
     }
     await database.write(async (tx) => {
@@ -154,7 +166,7 @@ export class Tokens {
       await deleteExpiredTokens(tx, CODE_ID_PREFIX, nowMs - SIGN_IN_LINK_MS)
       await insertToken(tx, record)
     })
-    return { code, expiresAtMs: nowMs + SIGN_IN_LINK_MS }
+    return { code, expiresAtMs }
   }
 
   /** Trades the code of a link for a session. It works once, also when two ask in the same instant. */
@@ -168,10 +180,11 @@ export class Tokens {
       const good = record !== null && record.expiresAtMs !== null && nowMs < record.expiresAtMs
       if (!good || !(await revokeToken(tx, record.id, nowMs))) throw spent
       const { accountId, permissions } = record
-      const expiresAtMs = nowMs + SESSION_MS
+      const expiresAtMs = earlier(nowMs + SESSION_MS, endOfMaker(code))
       const made = this.#draw({ accountId, permissions, expiresAtMs, name: 'dashboard session' })
       await insertToken(tx, made.record)
-      const caller = { accountId, permissions, name: accountId, tokenId: record.id }
+      const tokenId = record.id
+      const caller = { accountId, permissions, name: accountId, tokenId, expiresAtMs }
       await this.#record(tx, caller, 'session.create', made.record)
       return made
     })
@@ -202,6 +215,38 @@ export class Tokens {
     const act = { action, topic: 'token', topicId: id, accountId, data }
     return this.#options.audit.recordIn(tx, caller, act)
   }
+}
+
+const isCode = ({ id }: Pick<TokenRecord, 'id'>): boolean => id.startsWith(CODE_ID_PREFIX)
+
+/** Of two ends the first; `null` is none. */
+function earlier(oneMs: number, otherMs: number | null): number
+function earlier(oneMs: number | null, otherMs: number | null): number | null
+function earlier(oneMs: number | null, otherMs: number | null): number | null {
+  if (oneMs === null || otherMs === null) return oneMs ?? otherMs
+  return Math.min(oneMs, otherMs)
+}
+
+/**
+ * The end of the maker's token is a part of the code. It is kept as the SHA-256 of its
+ * whole text, so that a code whose end somebody has changed is not known any more.
+ */
+const drawCode = ({ expiresAtMs }: Caller): string =>
+  `${CODE_PREFIX}${randomToken()}${expiresAtMs === null ? '' : `.${expiresAtMs}`}`
+
+function endOfMaker(code: string): number | null {
+  const [, end] = code.split('.')
+  return end === undefined ? null : Number(end)
+}
+
+function assertMayRevoke(caller: Caller, { id, permissions }: TokenRecord): void {
+  const lacked = permissions.filter((permission) => !may(caller, permission))
+  if (lacked.length === 0) return
+  throw new AppError(
+    'forbidden',
+    `the token ${id} can do more than yours, which lacks ${lacked.join(', ')}`,
+    { tokenId: id },
+  )
 }
 
 /** Nobody gives what he has not; and a name that means nothing is a slip to tell about. */

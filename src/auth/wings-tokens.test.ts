@@ -80,20 +80,23 @@ test('connecting needs the permission and the right server', async () => {
   tokens.assertMayConnect({ ...token, permissions: ['*'] }, SERVER)
 })
 
-test('a denied id stays denied, others do not', async () => {
+test('a denied id is denied for what was issued until then, on its server', async () => {
   const tokens = new WingsTokens(SECRET, START_MS)
   const token = await tokens.identify(await sign(CLAIMS), START_MS)
-  tokens.denyToken('id-1', START_MS)
+  tokens.denials.denyToken(SERVER.toUpperCase(), 'id-1', START_MS)
   assert.throws(() => tokens.assertGood(token, START_MS), /denylist/)
+  // A panel gives the same id again: MD5 of user and server.
+  tokens.assertGood({ ...token, issuedAtMs: (START + 1) * 1000 }, START_MS)
   tokens.assertGood({ ...token, tokenId: 'id-2' }, START_MS)
   tokens.assertGood({ ...token, tokenId: null }, START_MS)
+  tokens.assertGood({ ...token, serverUuid: 'another' }, START_MS)
 })
 
 test('a revoked user is denied at or before the moment, and good again with a later token', async () => {
   const tokens = new WingsTokens(SECRET, START_MS)
   const token = await tokens.identify(await sign(CLAIMS), START_MS)
   const revokedAtMs = (START + 10) * 1000
-  tokens.denyUser(SERVER.toUpperCase(), 'user-1', revokedAtMs)
+  tokens.denials.denyUser(SERVER.toUpperCase(), 'USER-1', revokedAtMs)
   const issued = (atMs: number) => tokens.assertGood({ ...token, issuedAtMs: atMs }, START_MS)
   assert.throws(() => issued(revokedAtMs - 1000), /denylist/)
   assert.throws(() => issued(revokedAtMs), /denylist/)
@@ -101,17 +104,30 @@ test('a revoked user is denied at or before the moment, and good again with a la
   tokens.assertGood({ ...token, userUuid: 'user-2' }, START_MS)
   const elsewhere = { ...token, serverUuid: 'other' }
   tokens.assertGood(elsewhere, START_MS)
-  tokens.denyUserEverywhere('user-1', revokedAtMs)
+  tokens.denials.denyUserEverywhere('user-1', revokedAtMs)
   assert.throws(() => tokens.assertGood(elsewhere, START_MS), /denylist/)
   tokens.assertGood({ ...elsewhere, userUuid: 'user-2' }, START_MS)
 })
 
-test('a list of denials that grew too long denies more, never less', async () => {
+test('a flood of denials on one server denies more there, and changes nothing elsewhere', async () => {
   const tokens = new WingsTokens(SECRET, START_MS)
   const token = await tokens.identify(await sign(CLAIMS), START_MS)
-  for (let index = 0; index < 60_000; index += 1) tokens.denyToken(`other-${index}`, START_MS)
+  const elsewhere = { ...token, serverUuid: 'another' }
+  tokens.denials.denyToken('another', 'id-1', START_MS)
+  for (let index = 0; index < 60_000; index += 1) {
+    tokens.denials.denyToken(SERVER, `other-${index}`, START_MS)
+  }
   assert.throws(() => tokens.assertGood(token, START_MS), /denylist/)
   tokens.assertGood({ ...token, issuedAtMs: (START + 1) * 1000 }, START_MS)
+  assert.throws(() => tokens.assertGood(elsewhere, START_MS), /denylist/, 'still denied')
+  tokens.assertGood({ ...elsewhere, tokenId: 'id-2' }, START_MS)
+})
+
+test('ids of users are the same in upper and lower case', async () => {
+  const tokens = new WingsTokens(SECRET, START_MS)
+  const signed = await sign({ ...CLAIMS, user_uuid: 'ABCDEF' })
+  tokens.denials.denyUser(SERVER, 'AbCdEf', START_MS)
+  await assert.rejects(tokens.identify(signed, START_MS), /denylist/)
 })
 
 test('tokens of a panel are told from others by their claims', async () => {

@@ -2,11 +2,13 @@ import type { JWTPayload } from 'jose'
 import { AppError } from '../core/errors.ts'
 import { grants } from '../core/permissions.ts'
 import { peekClaims, verifyJwt, wordsClaim } from './jwt.ts'
+import { WingsDenials } from './wings-denials.ts'
 
 /** What a panel's token says: contract 000, A3. */
 export interface WingsToken {
   /** In lower case, as ids of sources are. */
   readonly serverUuid: string
+  /** In lower case, too. */
   readonly userUuid: string
   readonly permissions: readonly string[]
   /** `jti`. */
@@ -22,9 +24,6 @@ export interface WingsToken {
 
 const DENIED = 'jwt: created too far in past (denylist)'
 
-/** Beyond this many the list is emptied and every token issued until then is denied instead. */
-const DENIALS_MAX = 50_000
-
 const refused = (message: string): AppError => new AppError('unauthenticated', message)
 
 /** Whether a token is one of a panel, by what it says of itself. Proves nothing. */
@@ -35,18 +34,12 @@ export function isWingsToken(token: string): boolean {
 export const wingsMay = (token: WingsToken, permission: string): boolean =>
   grants(token.permissions, permission)
 
-/**
- * The tokens of a panel, and which of them are denied. The list lives in memory
- * alone: it forgets nothing that matters, because a token from before the start
- * of this process is denied anyway.
- */
+/** The tokens of a panel, and which of them are denied. */
 export class WingsTokens {
+  readonly denials = new WingsDenials()
   readonly #secret: Uint8Array
   /** Tokens issued before are denied. In whole seconds, as `iat` is. */
-  #issuedFromMs: number
-  readonly #deniedIds = new Set<string>()
-  /** `<server>:<user>` to when it was revoked. */
-  readonly #revokedAtMs = new Map<string, number>()
+  readonly #issuedFromMs: number
 
   constructor(secret: Uint8Array, startedAtMs: number) {
     this.#secret = secret
@@ -71,15 +64,7 @@ export class WingsTokens {
     if (token.expiresAtMs !== null && nowMs >= token.expiresAtMs) {
       throw refused('jwt: exp claim is invalid')
     }
-    const isRevoked = [token.serverUuid, EVERY_SERVER].some((server) => {
-      const revokedAtMs = this.#revokedAtMs.get(keyOf(server, token.userUuid))
-      return revokedAtMs !== undefined && token.issuedAtMs <= revokedAtMs
-    })
-    const denied =
-      isRevoked ||
-      token.issuedAtMs < this.#issuedFromMs ||
-      (token.tokenId !== null && this.#deniedIds.has(token.tokenId))
-    if (denied) throw refused(DENIED)
+    if (token.issuedAtMs < this.#issuedFromMs || this.denials.denies(token)) throw refused(DENIED)
   }
 
   /** What a socket of this server needs besides a good token. */
@@ -87,35 +72,7 @@ export class WingsTokens {
     if (!wingsMay(token, 'websocket.connect')) throw refused('jwt: missing connect permission')
     if (token.serverUuid !== serverUuid.toLowerCase()) throw refused('jwt: server uuid mismatch')
   }
-
-  denyToken(tokenId: string, nowMs: number): void {
-    this.#makeRoom(nowMs)
-    this.#deniedIds.add(tokenId)
-  }
-
-  /** Denies what this user was given for this server until now; a token issued later is good again. */
-  denyUser(serverUuid: string, userUuid: string, nowMs: number): void {
-    this.#makeRoom(nowMs)
-    this.#revokedAtMs.set(keyOf(serverUuid.toLowerCase(), userUuid), nowMs)
-  }
-
-  /** The same for every server. */
-  denyUserEverywhere(userUuid: string, nowMs: number): void {
-    this.denyUser(EVERY_SERVER, userUuid, nowMs)
-  }
-
-  #makeRoom(nowMs: number): void {
-    if (this.#deniedIds.size + this.#revokedAtMs.size < DENIALS_MAX) return
-    this.#deniedIds.clear()
-    this.#revokedAtMs.clear()
-    this.#issuedFromMs = Math.max(this.#issuedFromMs, nowMs + 1)
-  }
 }
-
-/** No server has this id. */
-const EVERY_SERVER = '*'
-
-const keyOf = (serverUuid: string, userUuid: string): string => `${serverUuid}:${userUuid}`
 
 function parseWingsClaims(claims: JWTPayload): WingsToken {
   const { iat, exp, jti, scope } = claims
@@ -124,7 +81,7 @@ function parseWingsClaims(claims: JWTPayload): WingsToken {
   if (iat === undefined || serverUuid === null || userUuid === null) throw refused(DENIED)
   return {
     serverUuid: serverUuid.toLowerCase(),
-    userUuid,
+    userUuid: userUuid.toLowerCase(),
     permissions: wordsClaim(claims, 'permissions'),
     tokenId: jti ?? null,
     issuedAtMs: iat * 1000,

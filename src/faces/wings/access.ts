@@ -5,7 +5,7 @@ import type { Caller } from '../../core/account.ts'
 import { AppError } from '../../core/errors.ts'
 import { may } from '../../core/permissions.ts'
 import type { Source } from '../../core/source.ts'
-import { headerToken, queryToken } from '../auth.ts'
+import { type Gate, headerToken, queryToken } from '../auth.ts'
 import type { Services } from '../face.ts'
 import { queryOf } from '../upgrades.ts'
 
@@ -15,6 +15,8 @@ export interface Access {
   readonly expiresAtMs: number | null
   /** `null` for a token that no panel made: those are not on its denylist. */
   readonly panel: WingsToken | null
+  /** Looks at the token again: it may have been revoked, or its server be gone. Rejects as `identifySocket` does. */
+  readonly again: () => Promise<Access>
 }
 
 /** Sentences of the dialect (contract 000, A5). */
@@ -39,12 +41,19 @@ export async function identifySocket(
   try {
     await services.sources.get(caller, serverId)
   } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'not_found') throw error
     throw new AppError('unauthenticated', 'jwt: server uuid mismatch', {}, error)
   }
-  return { may: (permission) => may(caller, permission), expiresAtMs: null, panel: null }
+  return {
+    may: (permission) => may(caller, permission),
+    expiresAtMs: caller.expiresAtMs,
+    panel: null,
+    again: () => identifySocket(services, token, serverId),
+  }
 }
 
-async function panelAccess({ auth }: Services, token: string, serverId: string): Promise<Access> {
+async function panelAccess(services: Services, token: string, serverId: string): Promise<Access> {
+  const { auth } = services
   const panel = await auth.identifyWings(token)
   auth.wings.assertMayConnect(panel, serverId)
   if (panel.scopes.length > 0 && !panel.scopes.includes('websocket')) {
@@ -54,6 +63,7 @@ async function panelAccess({ auth }: Services, token: string, serverId: string):
     may: (permission) => wingsMay(panel, permission),
     expiresAtMs: panel.expiresAtMs,
     panel,
+    again: () => panelAccess(services, token, serverId),
   }
 }
 
@@ -63,7 +73,7 @@ export const tokenOf = (request: IncomingMessage): string | null =>
 
 /** contract 000, A5: 401 without the header, 403 for one that is not good for this. */
 export async function identifyRequest(
-  { auth }: Services,
+  gate: Gate,
   request: FastifyRequest,
   permission: string,
 ): Promise<Caller> {
@@ -71,7 +81,7 @@ export async function identifyRequest(
   if (token === null) throw new AppError('unauthenticated', NO_HEADER)
   let caller: Caller
   try {
-    caller = await auth.identify(token)
+    caller = await gate.identify(token, request.ip)
   } catch (error) {
     if (!(error instanceof AppError) || error.code !== 'unauthenticated') throw error
     throw new AppError('forbidden', NOT_AUTHORIZED, {}, error)

@@ -82,20 +82,18 @@ export function backupRoutes(app: FastifyInstance, { services, serverOf }: Route
     // contract 000, B 18: "cancel first, then 204".
     if (!wasRunning) {
       const snapshot = await snapshotOf(services, caller, server, backupId)
-      await services.snapshots.remove(caller, snapshot.id)
+      await inDialect(() => services.snapshots.remove(caller, snapshot.id))
     }
     return await reply.code(204).send()
   })
 
   app.delete('/api/servers/:server/deleteAllBackups', async (request, reply) => {
     const { caller, server } = await serverOf(request, 'backup.delete')
-    let cursor: string | null = null
-    do {
-      const page: Awaited<ReturnType<typeof services.snapshots.list>> =
-        await services.snapshots.list(caller, { sourceId: server.id, limit: LIST_PAGE, cursor })
-      for (const snapshot of page.items) await services.snapshots.remove(caller, snapshot.id)
-      cursor = page.nextCursor
-    } while (cursor !== null)
+    for (const operation of await services.jobs.live(caller)) {
+      if (operation.kind !== 'backup') continue
+      await cancelBackup(services, caller, server, operation.id)
+    }
+    await removeAll(services, caller, server)
     return await reply.code(204).send()
   })
 }
@@ -118,17 +116,31 @@ async function refuseTakenId(services: Services, caller: Caller, uuid: string): 
   }
 }
 
-/** A subject that is held is said in the words of the dialect; the holder stays in the details. */
 async function submit(
   { jobs }: Services,
   caller: Caller,
   request: Parameters<Services['jobs']['submit']>[1] & { readonly input: JsonObject },
 ): Promise<Operation> {
+  return await inDialect(
+    () => jobs.submit(caller, request),
+    // Also where two ask for the same id at once, or it is the id of somebody else's.
+    ({ code, details }) => code === 'conflict' && details['operationId'] === request.id,
+  )
+}
+
+/** A subject that is held is said in the words of the dialect; the holder stays in the details. */
+async function inDialect<T>(
+  act: () => Promise<T>,
+  isTaken: (error: AppError) => boolean = () => false,
+): Promise<T> {
   try {
-    return await jobs.submit(caller, request)
+    return await act()
   } catch (error) {
     if (error instanceof AppError && error.details['subject'] !== undefined) {
       throw new AppError('conflict', SENTENCES.busy, error.details, error)
+    }
+    if (error instanceof AppError && isTaken(error)) {
+      throw new AppError('conflict', SENTENCES.taken, error.details, error)
     }
     throw error
   }
@@ -142,13 +154,37 @@ async function cancelBackup(
   backupId: string,
 ): Promise<boolean> {
   const operation = await findOperation({ jobs, ...services }, caller, backupId)
-  if (operation === null || operation.sourceId !== server.id || isFinal(operation.status)) {
-    return false
-  }
+  if (operation?.kind !== 'backup' || operation.sourceId !== server.id) return false
+  if (isFinal(operation.status)) return false
   await jobs.cancel(caller, operation.id)
   const ended = await jobs.waitForEnd(caller, operation.id, {
     timeoutMs: CANCEL_WAIT_MS,
-    signal: AbortSignal.timeout(CANCEL_WAIT_MS),
   })
+  // It still may complete: "not there" would be a guess.
+  if (!isFinal(ended.status)) throw new AppError('conflict', SENTENCES.stopping)
   return ended.status !== 'completed'
+}
+
+/** What is pinned or in use stays, and is said when all others are gone. */
+async function removeAll({ snapshots }: Services, caller: Caller, server: Source): Promise<void> {
+  let refusal: AppError | null = null
+  let cursor: string | null = null
+  do {
+    const page: Awaited<ReturnType<typeof snapshots.list>> = await snapshots.list(caller, {
+      sourceId: server.id,
+      limit: LIST_PAGE,
+      cursor,
+    })
+    for (const { id } of page.items) {
+      try {
+        await inDialect(() => snapshots.remove(caller, id))
+      } catch (error) {
+        if (!(error instanceof AppError)) throw error
+        if (error.code === 'conflict') refusal ??= error
+        else if (error.code !== 'not_found') throw error
+      }
+    }
+    cursor = page.nextCursor
+  } while (cursor !== null)
+  if (refusal !== null) throw refusal
 }

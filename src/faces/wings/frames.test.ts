@@ -134,8 +134,26 @@ suite('the frames of a restore', () => {
   })
 })
 
+suite('the last frame', () => {
+  test('never counts less than the frame before, where the record is behind', () => {
+    const frames = new OperationFrames({ kind: 'backup' })
+    frames.progress(archiving(0), 0)
+    frames.progress(archiving(TOTAL / 2), 1000)
+    assert.deepEqual(frames.end(operation('failed', archiving(TOTAL / 4))), [create(-1, TOTAL / 2)])
+  })
+
+  test('is the only one that says why it failed', () => {
+    const failed = { ...operation('failed', NO_PROGRESS), failure: { message: 'no such folder' } }
+    const [first, last] = new OperationFrames(failed).end(failed as Operation)
+    assert.ok(first && last)
+    const errorOf = (frame: ProgressFrame) =>
+      frameDetails(frame, failed as Operation, NO_PROGRESS).error
+    assert.deepEqual([errorOf(first), errorOf(last)], [null, 'no such folder'])
+  })
+})
+
 test('details follow the four fields and never carry a secret', () => {
-  const details = frameDetails(operation('running', archiving(5)), archiving(5))
+  const details = frameDetails(create(5, 5), operation('running', archiving(5)), archiving(5))
   assert.deepEqual(Object.keys(details), [
     'operation_id',
     'backup_id',

@@ -85,11 +85,16 @@ export class OperationFrames {
     return this.#admit(frame, nowMs) ? [frame] : []
   }
 
+  /** Whether anything of it was said. */
+  get hasBegun(): boolean {
+    return this.#newest !== null
+  }
+
   /** The last frame, and the first before it where the end came so soon. */
   end(operation: Operation): readonly ProgressFrame[] {
     if (this.#ended || !isFinal(operation.status)) return []
     this.#ended = true
-    const last = lastFrame(operation)
+    const last = lastFrame(operation, this.#newest)
     return this.#newest === null ? [this.#first(operation.progress), last] : [last]
   }
 
@@ -128,19 +133,34 @@ function runningFrame(type: ProgressFrame['type'], progress: Progress): Progress
   }
 }
 
-/** decisions 000: "−1 keeps the last byte counts". */
-export function lastFrame(operation: Operation): ProgressFrame {
+/**
+ * decisions 000: "−1 keeps the last byte counts". Those that were told: a record
+ * can be half a second behind them when its worker vanished.
+ */
+function lastFrame(operation: Operation, newest: ProgressFrame | null): ProgressFrame {
   const type = frameType(operation)
   const { progress } = operation
+  const counted = type === 'restore' ? progress.itemsDone : progress.bytesDone
+  const done = Math.max(counted, newest?.bytes_written ?? 0)
+  const isWell = operation.status === 'completed'
+  const total = isWell ? done : Math.max(progress.bytesTotal ?? 0, newest?.bytes_total ?? 0)
   return {
     type,
-    percentage: operation.status === 'completed' ? SUCCEEDED : FAILED,
-    bytes_written: type === 'restore' ? progress.itemsDone : progress.bytesDone,
-    bytes_total: type === 'restore' ? 0 : (progress.bytesTotal ?? 0),
+    percentage: isWell ? SUCCEEDED : FAILED,
+    bytes_written: done,
+    bytes_total: type === 'restore' ? 0 : total,
   }
 }
 
-export const frameDetails = (operation: Operation, progress: Progress): FrameDetails => ({
+/** Whether it says how an operation ended. */
+export const isLastFrame = ({ percentage }: ProgressFrame): boolean =>
+  percentage === SUCCEEDED || percentage === FAILED
+
+export const frameDetails = (
+  frame: ProgressFrame,
+  operation: Operation,
+  progress: Progress,
+): FrameDetails => ({
   operation_id: operation.id,
   backup_id: backupIdOf(operation),
   phase: progress.phase,
@@ -149,7 +169,8 @@ export const frameDetails = (operation: Operation, progress: Progress): FrameDet
   files_done: progress.itemsDone,
   upload_bytes: progress.transferredBytes,
   upload_total: progress.transferredTotal,
-  error: operation.failure?.message ?? null,
+  // The state of an operation can be ahead of its frames: only the last one knows how it ended.
+  error: isLastFrame(frame) ? (operation.failure?.message ?? null) : null,
 })
 
 /** In this dialect a backup and what it left share one id: that of the operation. */

@@ -5,6 +5,7 @@ import { isUuid } from '../../core/ids.ts'
 import { isFinal, type Operation } from '../../core/operation.ts'
 import type { Snapshot } from '../../core/snapshot.ts'
 import type { Source } from '../../core/source.ts'
+import type { Gate } from '../auth.ts'
 import type { Services } from '../face.ts'
 import { backupIdOf, isFramed } from './frames.ts'
 
@@ -16,12 +17,14 @@ export const SENTENCES = {
   noBackup: 'The requested backup was not found on this server.',
   noDownloadUrl: 'The download_url field is required when the backup adapter is set to S3.',
   noS3: 'This daemon keeps backups in its own pools: use the adapter "wings".',
+  stopping: 'The backup is still being stopped: try again.',
   notRunning: 'Backup operation not found or already completed',
   foreign: 'Backup operation does not belong to this server',
 } as const
 
 export interface RouteOptions {
   readonly services: Services
+  readonly gate: Gate
   readonly identify: (request: FastifyRequest, permission: string) => Promise<Caller>
   /** Who asks and which server it is about, or an error of the dialect. */
   readonly serverOf: (

@@ -1,4 +1,5 @@
-import type { Operation } from '../../core/operation.ts'
+import type { OperationEvent } from '../../core/events.ts'
+import type { Operation, Status } from '../../core/operation.ts'
 import { backupIdOf } from './frames.ts'
 
 /** What follows the last frame of an operation. */
@@ -37,12 +38,45 @@ export function completionOf(operation: Operation): Completion {
   }
 }
 
+/** What is to be known of an operation to say the state of its server. */
+export type ServerWork = Pick<Operation, 'kind' | 'status'>
+
 /** The state that this daemon can know: what it does to the server's files. */
-export function serverStatus(operations: readonly Operation[]): string {
-  const live = operations.filter(({ finishedAtMs }) => finishedAtMs === null)
-  const running = live.find(({ status }) => status === 'running')
+export function serverStatus(work: readonly ServerWork[]): string {
+  const running = work.find(({ status }) => status === 'running')
   if (running !== undefined) return running.kind === 'restore' ? 'restore' : 'backup'
-  const waiting = live.find(({ status }) => status === 'pending')
+  const waiting = work.find(({ status }) => status === 'pending')
   if (waiting !== undefined) return waiting.kind === 'restore' ? 'restore_queued' : 'backup_queued'
   return 'offline'
+}
+
+const STATUS_AFTER: Partial<Record<OperationEvent, Status>> = {
+  submitted: 'pending',
+  started: 'running',
+  paused: 'paused',
+  resumed: 'pending',
+  interrupted: 'pending',
+}
+
+/** What an operation was right after an event, where the event changed that. */
+export const statusAfter = (event: OperationEvent): Status | null => STATUS_AFTER[event] ?? null
+
+/** What a peer sends (contract 000, A3). */
+export interface Message {
+  readonly event: string
+  readonly args: readonly string[]
+}
+
+/** `null` for what is no message of this dialect. */
+export function parseMessage(text: string): Message | null {
+  let parsed: unknown
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return null
+  }
+  if (typeof parsed !== 'object' || parsed === null || !('event' in parsed)) return null
+  if (typeof parsed.event !== 'string') return null
+  const args = 'args' in parsed && Array.isArray(parsed.args) ? parsed.args : []
+  return { event: parsed.event, args: args.filter((arg) => typeof arg === 'string') }
 }

@@ -18,7 +18,8 @@ const TOKEN_WATCH_MS = 500
  * The dialect of seed 000: the socket, the backup routes and the download of
  * the wings daemon. A server of it is a source of ours.
  */
-export const wingsFace: Face = async (app, { services, upgrades, closing, allowedOrigins }) => {
+export const wingsFace: Face = async (app, faceOptions) => {
+  const { services, upgrades, gate, behindProxy, closing, allowedOrigins } = faceOptions
   const feed = new WingsFeed(services.hub)
   await feed.start()
   const watch = setInterval(() => feed.watchTokens(), TOKEN_WATCH_MS)
@@ -27,11 +28,13 @@ export const wingsFace: Face = async (app, { services, upgrades, closing, allowe
     clearInterval(watch)
     feed.close()
   })
-  socketRoute({ services, upgrades }, { feed, allowedOrigins, newId: randomUUID })
+  const newId = randomUUID
+  socketRoute({ upgrades }, { services, gate, behindProxy, feed, allowedOrigins, newId })
   const identify = (request: FastifyRequest, permission: string) =>
-    identifyRequest(services, request, permission)
+    identifyRequest(gate, request, permission)
   const options: RouteOptions = {
     services,
+    gate,
     identify,
     serverOf: async (request, permission) => {
       const caller = await identify(request, permission)

@@ -307,13 +307,27 @@ suite('a wings socket', () => {
     client.close()
   })
 
-  test('is limited to thirty on one server', async () => {
+  test('is one of thirty at most that are signed in on a server; strangers do not count', async () => {
     const clients: WingsClient[] = []
     const other = join(folder, 'crowded')
     await mkdir(other)
     const id = await createDirectorySource(server, other)
-    for (let index = 0; index < 30; index += 1) clients.push(await WingsClient.open(server, id))
+    const strangers = await Promise.all(
+      Array.from({ length: 40 }, () => WingsClient.open(server, id)),
+    )
+    const token = await panelToken(id)
+    for (let index = 0; index < 30; index += 1) {
+      const client = await WingsClient.open(server, id)
+      await client.signIn(token)
+      assert.equal(client.named('auth success').length, 1, `socket ${index}`)
+      clients.push(client)
+    }
     await assert.rejects(WingsClient.open(server, id), /400/)
-    for (const client of clients) client.close()
+    // One that waited at the door comes no further, either.
+    const [late] = strangers
+    late?.send('auth', [token])
+    const refusal = await late?.until(({ event }) => event === 'jwt error')
+    assert.match(String(refusal?.args?.[0]), /Too many open websocket connections\.$/)
+    for (const client of [...clients, ...strangers]) client.close()
   })
 })

@@ -74,7 +74,13 @@ suite('the backup routes', () => {
     const upper = randomUUID().toUpperCase()
     assert.equal((await backup(serverId, upper)).status, 202)
     assert.equal((await waitForEnd(server, upper.toLowerCase())).status, 'completed')
-    assert.equal((await backup(serverId, upper)).status, 409, 'the id is taken')
+    const taken = { error: 'A backup with this identifier already exists on this server.' }
+    const second = await backup(serverId, upper)
+    assert.deepEqual([second.status, second.body], [409, taken])
+    const once = randomUUID()
+    const both = await Promise.all([backup(serverId, once), backup(serverId, once)])
+    assert.deepEqual(both.map(({ status }) => status).sort(), [202, 409])
+    await waitForEnd(server, once)
   })
 
   test('answer 202 with nothing in it, and 409 while another runs on the same server', async () => {
