@@ -6,6 +6,7 @@ import { cancel } from './cancel.ts'
 import type { Command, Context } from './command.ts'
 import { doctor } from './doctor.ts'
 import { EXIT, type ExitCode, exitCodeOfError } from './exit-codes.ts'
+import { printable } from './format.ts'
 import { helpOfAll, helpOfOne } from './help.ts'
 import { openSession } from './open-session.ts'
 import { operations } from './operations.ts'
@@ -144,7 +145,7 @@ function sayError(terminal: Terminal, error: unknown, name: string | undefined):
   const { code, message, details } = describeError(error)
   const exitCode = exitCodeOfError(code)
   if (terminal.json) terminal.object({ type: 'error', exitCode, code, message, details })
-  terminal.note(`${terminal.style('red', 'holdfast')}: ${message}`)
+  terminal.note(`${terminal.style('red', 'holdfast')}: ${printable(message)}`)
   const command = COMMANDS.get(name ?? '')
   if (error instanceof UsageError && command !== undefined) {
     terminal.note(`Usage: holdfast ${command.usage}`)

@@ -8,6 +8,7 @@ import {
   checkDataFolder,
   checkFsync,
   checkHolder,
+  checkKeys,
   checkNode,
   checkProgram,
   worstFirst,
@@ -78,4 +79,13 @@ test('a server that has ended is not taken for one that runs', async (t) => {
   assert.match((await checkHolder(folder)).says, /ended without saying so/)
   await say(process.pid)
   assert.match((await checkHolder(folder)).says, /a server at http:\/\/x, process/)
+})
+
+test('a key that can be guessed is a warning that says which', () => {
+  assert.equal(checkKeys([]).state, 'ok')
+  const short = checkKeys(['HOLDFAST_ADMIN_TOKEN has few characters'])
+  assert.deepEqual(
+    [short.state, short.says],
+    ['warning', 'HOLDFAST_ADMIN_TOKEN has few characters'],
+  )
 })

@@ -126,6 +126,13 @@ export async function checkHolder(folder: string): Promise<Check> {
   return { name, state: 'ok', says: `${what}, process ${pid}, since ${formatTime(startedAt)}` }
 }
 
+/** Those that were given: ours are long. */
+export function checkKeys(weaknesses: readonly string[]): Check {
+  const name = 'keys'
+  if (weaknesses.length > 0) return { name, state: 'warning', says: weaknesses.join('; ') }
+  return { name, state: 'ok', says: 'long enough' }
+}
+
 export async function checkDatabase(open: () => Promise<Session>): Promise<{
   check: Check
   session: Session | null

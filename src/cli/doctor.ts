@@ -1,4 +1,4 @@
-import { type Config, parseConfig } from '../config.ts'
+import { type Config, parseConfig, weakKeys } from '../config.ts'
 import { noPositionals, parseArguments } from './arguments.ts'
 import type { Command, Context } from './command.ts'
 import {
@@ -8,6 +8,7 @@ import {
   checkDataFolder,
   checkFsync,
   checkHolder,
+  checkKeys,
   checkNode,
   checkPools,
   checkProgram,
@@ -46,6 +47,7 @@ async function checkAll(context: Context): Promise<Check[]> {
   const node = checkNode(process.versions.node)
   if ('problem' in settings) return [node, settings.problem]
   const { dataFolder } = settings.config
+  const keys = checkKeys(weakKeys(settings.config))
   const programs = await Promise.all([
     checkProgram('zstd', 'zstd archives are made on one core; install the package zstd'),
     checkProgram('getfattr', 'extended attributes are not kept; install the package attr'),
@@ -55,6 +57,7 @@ async function checkAll(context: Context): Promise<Check[]> {
     await checkDataFolder(dataFolder),
     await checkFsync(dataFolder, context.monotonicMs),
     ...programs,
+    keys,
     await checkHolder(dataFolder),
     ...(await checkRecords(context)),
   ]

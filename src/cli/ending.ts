@@ -60,11 +60,28 @@ export function describeResult(operation: OperationWire, snapshot: SnapshotWire 
   }
   if (kind === 'verify' && typeof result?.['checkedFiles'] === 'number') {
     const { checkedFiles, checkedBytes, damageCount } = result
+    if (typeof result['target'] === 'string') return describeCompared(result)
     const found =
       damageCount === 0 ? 'all as they were' : `${formatCount(Number(damageCount))} damaged`
     return [`${formatBytes(Number(checkedBytes))} in ${files(checkedFiles)} read again: ${found}`]
   }
   return []
+}
+
+/** Of a folder that was compared with a snapshot. */
+function describeCompared(result: NonNullable<OperationWire['result']>): string[] {
+  const { target, checkedFiles, checkedBytes, damageCount, extraCount } = result
+  const folder = printable(String(target))
+  const differences = Number(damageCount)
+  const found =
+    differences === 0
+      ? `every byte of ${folder} is what was backed up`
+      : `${formatCount(differences)} ${differences === 1 ? 'difference' : 'differences'} in ${folder}`
+  const extra = Number(extraCount)
+  return [
+    `${formatBytes(Number(checkedBytes))} in ${files(checkedFiles)} compared: ${found}`,
+    ...(extra > 0 ? [`not in the snapshot: ${formatCount(extra)} more, see --json`] : []),
+  ]
 }
 
 /** The snapshot of a backup that has just ended; it is not worth failing over. */

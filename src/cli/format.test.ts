@@ -41,6 +41,7 @@ test('counts the columns of wide, combined and zero-width characters', () => {
 
 test('a name cannot steer the terminal or turn the text around', () => {
   assert.equal(printable('a\u001b]0;title\u0007b\r\n\u202efdp.exe'), 'a?]0;title?b???fdp.exe')
+  assert.equal(printable('a\u009b2J\u061c\u200b\u200f\u2029\u2067\ufeffb'), 'a?2J??????b')
 })
 
 test('never cuts a character in two', () => {

@@ -1,3 +1,5 @@
+import { UNPRINTABLE } from '../core/names.ts'
+
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
 
 /** Three digits that matter: `0 B`, `9.31 MiB`, `93.1 MiB`, `931 MiB`. */
@@ -53,8 +55,7 @@ export function widthOfText(text: string): number {
 }
 
 /** Names come from other people: what would steer the terminal, or turn the text around, is shown as `?`. */
-export const printable = (text: string): string =>
-  text.replace(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, '?')
+export const printable = (text: string): string => text.replace(UNPRINTABLE, '?')
 
 /** The end of a path matters most: what is too much goes from its beginning. */
 export function shortenPath(path: string, columns: number): string {

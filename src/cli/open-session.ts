@@ -1,4 +1,6 @@
 import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { type Config, parseConfig } from '../config.ts'
 import { AppError } from '../core/errors.ts'
 import { createLog } from '../platform/log.ts'
@@ -67,7 +69,19 @@ async function findServer(config: Config, env: Env): Promise<Session | null> {
   if (token === null) {
     throw new AppError('unauthenticated', 'set HOLDFAST_TOKEN to an access token of the server')
   }
+  await trustOwnCertificate(config)
   return new ServerSession({ url: address.url, token })
+}
+
+/** The server beside us has this certificate, whoever vouches for it or not. */
+async function trustOwnCertificate({ tls }: Config): Promise<void> {
+  if (tls === null) return
+  try {
+    const own = await readFile(tls.certFile, 'utf8')
+    setDefaultCACertificates([...getCACertificates('default'), own])
+  } catch {
+    // Not readable for this user, or no certificate: the connection says what is wrong.
+  }
 }
 
 /** Never the admin token of the data folder: it belongs to the server of that folder alone. */

@@ -1,3 +1,4 @@
+import type { App } from '../app.ts'
 import { parseConfig } from '../config.ts'
 import { createLog } from '../platform/log.ts'
 import { noPositionals, parseArguments } from './arguments.ts'
@@ -25,18 +26,51 @@ export const serve: Command = {
     })
     const { startApp } = await import('../app.ts')
     const terminated = whenTerminated(context)
-    const app = await startApp(config, { log: createLog(config.logLevel) })
-    context.terminal.line(
-      `holdfast ready url=${app.url} pid=${process.pid} version=${context.version}`,
+    const app = await startUntil(terminated, () =>
+      startApp(config, { log: createLog(config.logLevel) }),
     )
-    if (app.adminToken !== null) {
-      context.terminal.note(`\nAdmin token, shown this once: ${app.adminToken}`)
+    if (app === 'stopped') return EXIT.done
+    if (app === 'stuck') {
+      context.exit(EXIT.interrupted)
+      return EXIT.interrupted
     }
-    context.terminal.note(`\nDashboard: ${await app.signInUrl()}\nA fresh link: holdfast sign-in\n`)
+    const { terminal } = context
+    terminal.line(`holdfast ready url=${app.url} pid=${process.pid} version=${context.version}`)
+    if (app.adminToken !== null && !terminal.json) {
+      terminal.note(`\nAdmin token, shown this once: ${app.adminToken}`)
+      await app.adminTokenShown()
+    }
+    terminal.note(`\nDashboard: ${await app.signInUrl()}\nA fresh link: holdfast sign-in\n`)
     await terminated
     await app.close()
     return EXIT.done
   },
+}
+
+/** A start that is told to stop has this long to come to an end that can be closed in order. */
+const START_PATIENCE_MS = 5_000
+
+/** Told to stop while it starts: what comes of that is closed, or (`stuck`) ends with the process. */
+async function startUntil(
+  terminated: Promise<void>,
+  start: () => Promise<App>,
+): Promise<App | 'stopped' | 'stuck'> {
+  const starting = start()
+  const app = await Promise.race([starting, terminated])
+  if (app !== undefined) return app
+  const late = Promise.withResolvers<'stuck'>()
+  const timer = setTimeout(late.resolve, START_PATIENCE_MS, 'stuck' as const)
+  const ended = starting.then(
+    async (started) => {
+      await started.close()
+      return 'stopped' as const
+    },
+    // Why it could not start does not matter any more.
+    () => 'stopped' as const,
+  )
+  const how = await Promise.race([ended, late.promise])
+  clearTimeout(timer)
+  return how
 }
 
 /** Settles at the first SIGTERM or Ctrl-C; the second ends the process at once. */

@@ -4,12 +4,20 @@ import {
   mergeOperation,
   type NewOperation,
   type RestoreRequest,
+  type VerifyRequest,
 } from '@holdfast/sdk'
 import type { Core } from '../app.ts'
 import type { Caller } from '../core/account.ts'
 import { AppError } from '../core/errors.ts'
 import type { JsonObject } from '../core/json.ts'
 import { OPERATION_KINDS } from '../core/kinds.ts'
+import {
+  toOperationWire,
+  toPoolWire,
+  toSnapshotWire,
+  toSourceWire,
+  toTokenWire,
+} from '../faces/control/wire.ts'
 import type {
   Follower,
   NewDirectorySource,
@@ -17,7 +25,6 @@ import type {
   Session,
   TokenRequest,
 } from './session.ts'
-import { toOperationWire, toPoolWire, toSnapshotWire, toSourceWire, toTokenWire } from '../faces/control/wire.ts'
 
 const POLL_MS = 250
 const PAGE = 200
@@ -74,8 +81,12 @@ export class EmbeddedSession implements Session {
     })
   }
 
-  async verify(snapshotId: string) {
-    return await this.submit({ kind: 'verify', input: { snapshotId } })
+  async verify(snapshotId: string, { priority, ...input }: VerifyRequest) {
+    return await this.submit({
+      kind: 'verify',
+      input: { snapshotId, ...input },
+      ...(priority === undefined ? {} : { priority }),
+    })
   }
 
   async operation(id: string) {

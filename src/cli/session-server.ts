@@ -6,6 +6,7 @@ import {
   mergeOperation,
   type NewOperation,
   type RestoreRequest,
+  type VerifyRequest,
 } from '@holdfast/sdk'
 import type {
   Follower,
@@ -43,8 +44,8 @@ export class ServerSession implements Session {
     return await this.holdfast.snapshots.restore(snapshotId, request)
   }
 
-  async verify(snapshotId: string) {
-    return await this.holdfast.snapshots.verify(snapshotId)
+  async verify(snapshotId: string, request: VerifyRequest) {
+    return await this.holdfast.snapshots.verify(snapshotId, request)
   }
 
   async operation(id: string) {

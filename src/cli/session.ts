@@ -7,6 +7,7 @@ import type {
   RestoreRequest,
   SnapshotWire,
   SourceWire,
+  VerifyRequest,
   WarningWire,
 } from '@holdfast/sdk'
 
@@ -50,7 +51,7 @@ export interface Session {
   createSource(source: NewDirectorySource): Promise<SourceWire>
   submit(operation: NewOperation): Promise<OperationWire>
   restore(snapshotId: string, request: RestoreRequest): Promise<OperationWire>
-  verify(snapshotId: string): Promise<OperationWire>
+  verify(snapshotId: string, request: VerifyRequest): Promise<OperationWire>
   operation(id: string): Promise<OperationWire>
   /** Newest first. */
   operations(query: OperationQuery): Promise<OperationWire[]>

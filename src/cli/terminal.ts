@@ -1,4 +1,5 @@
 import { styleText } from 'node:util'
+import { UNPRINTABLE } from '../core/names.ts'
 
 type Style = Parameters<typeof styleText>[0]
 
@@ -18,6 +19,10 @@ export interface TerminalOptions {
 }
 
 const COLUMNS_DEFAULT = 80
+
+/** JSON may hold what steers a terminal; the same text in escapes steers none, and means the same. */
+const escapeControls = (json: string): string =>
+  json.replace(UNPRINTABLE, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, '0')}`)
 
 /**
  * Where a command speaks. Results go to standard output; everything that is
@@ -65,7 +70,7 @@ export class Terminal {
 
   /** One line that is a JSON object. */
   object(value: unknown): void {
-    this.line(JSON.stringify(value))
+    this.line(escapeControls(JSON.stringify(value)))
   }
 
   /** A line for the person; silent where a program reads. */

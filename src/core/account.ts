@@ -14,4 +14,6 @@ export interface Caller {
   readonly permissions: readonly string[]
   /** Says which token was used in the audit trail; never the token itself. */
   readonly tokenId: string | null
+  /** When the token ends: nothing that it makes may open doors for longer. `null`: it does not end. */
+  readonly expiresAtMs: number | null
 }

@@ -3,6 +3,8 @@ export interface Pace {
   readonly secondsLeft: number | null
 }
 
+export const NO_PACE: Pace = { ratePerSecond: null, secondsLeft: null }
+
 interface Sample {
   readonly atMs: number
   readonly count: number
@@ -30,7 +32,7 @@ export class RateWindow {
     this.#add({ atMs: nowMs, count })
     const first = this.#samples[0]
     if (first === undefined || nowMs - first.atMs < RATE_AFTER_MS) {
-      return { ratePerSecond: null, secondsLeft: null }
+      return NO_PACE
     }
     const ratePerSecond = rateBetween(first, { atMs: nowMs, count })
     return { ratePerSecond, secondsLeft: this.#secondsLeft(ratePerSecond, count, total, nowMs) }

@@ -5,7 +5,9 @@ import { RateLimit } from '../auth/rate-limit.ts'
 import type { Caller } from '../core/account.ts'
 import { AppError } from '../core/errors.ts'
 import type { Permission } from '../core/permissions.ts'
+import { addressKey } from './addresses.ts'
 import type { Services } from './face.ts'
+import { KnownTokens } from './known-tokens.ts'
 
 /** Run contract: `Authorization: Bearer <t>`, or the token alone. */
 export function headerToken(headers: IncomingHttpHeaders): string | null {
@@ -36,11 +38,12 @@ type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<void>
  */
 export class Gate {
   readonly #services: Services
-  readonly #callers = new WeakMap<FastifyRequest, Caller>()
+  readonly #callers = new WeakMap<FastifyRequest, { caller: Caller; token: string | null }>()
   readonly #perAddress: RateLimit
   readonly #perAccount: RateLimit
   readonly #failures: RateLimit
   readonly #signIns: RateLimit
+  readonly #known = new KnownTokens()
 
   constructor(services: Services) {
     this.#services = services
@@ -53,48 +56,72 @@ export class Gate {
   /** A hook for a route that somebody with this permission may use; `null`: anybody who is signed in. */
   needs(permission: Permission | null, { inQuery = false }: GateOptions = {}): Hook {
     return async (request) => {
-      this.#take(this.#perAddress, request.ip)
+      this.#take(this.#perAddress, addressKey(request.ip))
       const token =
         headerToken(request.headers) ?? (inQuery ? queryToken(searchOf(request.url)) : null)
-      const caller = await this.#identify(token, request.ip)
+      const caller = await this.identify(token, request.ip)
       this.#take(this.#perAccount, caller.accountId)
       if (permission !== null) assertMay(caller, permission)
-      this.#callers.set(request, caller)
+      this.#callers.set(request, { caller, token })
     }
   }
 
   /** A hook for a route without a caller, such as a sign-in: nobody guesses there often. */
   open(): Hook {
     return async (request) => {
-      this.#take(this.#signIns, request.ip)
+      this.#take(this.#signIns, addressKey(request.ip))
     }
   }
 
   caller(request: FastifyRequest): Caller {
-    const caller = this.#callers.get(request)
-    if (caller === undefined) throw new Error('route without a gate asked who calls')
-    return caller
+    const known = this.#callers.get(request)
+    if (known === undefined) throw new Error('route without a gate asked who calls')
+    return known.caller
+  }
+
+  /** For what stays open: its token is looked at again. */
+  tokenOf(request: FastifyRequest): string | null {
+    return this.#callers.get(request)?.token ?? null
   }
 
   /** Whether one more from this address may come in. */
   admits(address: string): boolean {
-    return this.#perAddress.take(address, this.#now()) === null
+    return this.#perAddress.take(addressKey(address), this.#now()) === null
   }
 
-  /** Guessing tokens is slowed down for the one who guesses, not for those who share his address. */
-  async #identify(token: string | null, address: string): Promise<Caller> {
+  /**
+   * Whose token this is. Where too many wrong ones came from an address, the next
+   * is not looked at: an answer to the right one would tell that it is right. What
+   * was good from the same address a while ago passes: others in the office of
+   * somebody who guesses go on, and he learns nothing of a token that is not theirs.
+   */
+  async identify(token: string | null, address: string): Promise<Caller> {
+    return await this.guard(token, address, () => this.#services.auth.identify(token))
+  }
+
+  /** The same for a face that has tokens of its own: `look` throws `unauthenticated` for a wrong one. */
+  async guard<T>(token: string | null, address: string, look: () => Promise<T>): Promise<T> {
+    const key = addressKey(address)
+    const isKnown = token !== null && this.#known.has(key, token, this.#now())
+    if (token !== null && !isKnown) this.#refuse(this.#failures.ask(key, this.#now()))
     try {
-      return await this.#services.auth.identify(token)
+      const found = await look()
+      if (token !== null) this.#known.add(key, token, this.#now())
+      return found
     } catch (error) {
       if (token !== null && error instanceof AppError && error.code === 'unauthenticated') {
-        this.#take(this.#failures, address)
+        this.#known.delete(key, token)
+        this.#failures.take(key, this.#now())
       }
       throw error
     }
   }
 
   #take(limit: RateLimit, key: string): void {
-    const retryAfterMs = limit.take(key, this.#now())
+    this.#refuse(limit.take(key, this.#now()))
+  }
+
+  #refuse(retryAfterMs: number | null): void {
     if (retryAfterMs === null) return
     const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterMs / 1000))
     throw new AppError('rate_limited', `too many requests; try again in ${retryAfterSeconds} s`, {

@@ -8,6 +8,7 @@ import type { Hub } from '../live/hub.ts'
 import type { Clock } from '../platform/clock.ts'
 import type { Log } from '../platform/log.ts'
 import type { Pools } from '../pools/pools.ts'
+import type { Gate } from './auth.ts'
 import type { Upgrades } from './upgrades.ts'
 
 /** A liveness check by name: it rejects where the part does not work. */
@@ -32,6 +33,10 @@ export interface Services {
 export interface FaceOptions {
   readonly services: Services
   readonly upgrades: Upgrades
+  /** One for all faces: who guesses at one of them is slowed down at all. */
+  readonly gate: Gate
+  /** A proxy in front says in `X-Forwarded-For` who calls. */
+  readonly behindProxy: boolean
   /** Aborted when the server begins to close: whoever waits answers at once. */
   readonly closing: AbortSignal
   readonly version: string

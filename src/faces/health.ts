@@ -2,26 +2,38 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { AppError } from '../core/errors.ts'
 import { STATUSES } from '../core/operation.ts'
 import { isAdmin } from '../core/permissions.ts'
-import { headerToken } from './auth.ts'
+import { isFromHere } from './addresses.ts'
+import { type Gate, headerToken } from './auth.ts'
 import type { Services } from './face.ts'
 
 const CHECK_PATIENCE_MS = 5_000
 
+export interface HealthOptions {
+  readonly services: Services
+  readonly gate: Gate
+  readonly version: string
+}
+
 /** `/healthz` for whoever restarts us, `/metrics` for whoever watches us. */
-export function registerHealth(app: FastifyInstance, services: Services, version: string): void {
-  app.get('/healthz', { schema: { hide: true } }, async (_request, reply) => {
+export function registerHealth(
+  app: FastifyInstance,
+  { services, gate, version }: HealthOptions,
+): void {
+  app.get('/healthz', { schema: { hide: true } }, async (request, reply) => {
     const checks = await runChecks(services)
     const isWell = Object.values(checks).every((word) => word === 'ok')
+    // Whether it works is for everybody; what it is made of is not.
+    const details = (await mayWatch(request, gate)) ? { version, checks } : {}
     reply.header('cache-control', 'no-store')
     return await reply
       .code(isWell ? 200 : 503)
       .type('application/json')
       .serializer(JSON.stringify)
-      .send({ status: isWell ? 'ok' : 'failing', version, checks })
+      .send({ status: isWell ? 'ok' : 'failing', ...details })
   })
 
   app.get('/metrics', { schema: { hide: true } }, async (request, reply) => {
-    await assertMayWatch(request, services)
+    await assertMayWatch(request, gate)
     return await reply
       .header('cache-control', 'no-store')
       .type('text/plain; version=0.0.4; charset=utf-8')
@@ -54,13 +66,20 @@ async function runChecks({ checks, log }: Services): Promise<Record<string, stri
 }
 
 /** The figures are of all accounts: for this machine itself, and for administrators. */
-async function assertMayWatch(request: FastifyRequest, { auth }: Services): Promise<void> {
-  const isForwarded =
-    request.headers['x-forwarded-for'] !== undefined || request.headers.forwarded !== undefined
-  const isLocal = /^(127\.|::1$|::ffff:127\.)/.test(request.socket.remoteAddress ?? '')
-  if (isLocal && !isForwarded) return
-  const caller = await auth.identify(headerToken(request.headers))
+async function assertMayWatch(request: FastifyRequest, gate: Gate): Promise<void> {
+  if (isFromHere(request.raw)) return
+  const caller = await gate.identify(headerToken(request.headers), request.ip)
   if (!isAdmin(caller)) throw new AppError('forbidden', 'only administrators may read /metrics')
+}
+
+async function mayWatch(request: FastifyRequest, gate: Gate): Promise<boolean> {
+  try {
+    await assertMayWatch(request, gate)
+    return true
+  } catch (error) {
+    if (error instanceof AppError) return false
+    throw error
+  }
 }
 
 async function metricsText({ jobs, hub, clock }: Services): Promise<string> {

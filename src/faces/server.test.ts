@@ -55,6 +55,9 @@ test('refuses plain HTTP off loopback, and says what to set', async () => {
   }
   for (const options of [{ behindProxy: true }, { allowPlainHttp: true }]) {
     const server = await start({ host: '0.0.0.0', ...options })
+    assert.equal(server.url, `http://0.0.0.0:${server.port}`)
+    assert.equal(server.localUrl, `http://127.0.0.1:${server.port}`)
+    assert.equal((await fetch(`${server.localUrl}/healthz`)).status, 200)
     await server.close()
   }
 })

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
@@ -8,11 +7,14 @@ import fastifyStatic from '@fastify/static'
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { AppError } from '../core/errors.ts'
 import { JSON_BODY_BYTES_MAX } from '../core/limits.ts'
+import { isLoopback } from './addresses.ts'
+import { Gate } from './auth.ts'
 import { controlFace } from './control/control.ts'
 import { toProblem } from './control/wire.ts'
 import { answerErrors } from './errors.ts'
 import type { Face, Services } from './face.ts'
 import { registerHealth } from './health.ts'
+import { requestIdOf } from './request-id.ts'
 import { Upgrades } from './upgrades.ts'
 import { wingsFace } from './wings/wings.ts'
 
@@ -40,6 +42,8 @@ export interface ServerOptions {
 
 export interface RunningServer {
   readonly url: string
+  /** The same for whoever is on this machine: `0.0.0.0` is no address to go to. */
+  readonly localUrl: string
   readonly port: number
   /** Takes no more requests, finishes those that are under way, and tells every socket. */
   close(): Promise<void>
@@ -54,8 +58,6 @@ const HEARTBEAT_MS = 30_000
 /** After this long, what is still being sent is cut off. */
 const CLOSE_PATIENCE_MS = 10_000
 
-const LOOPBACK = /^(127(\.\d{1,3}){3}|::1|::ffff:127(\.\d{1,3}){3}|localhost)$/i
-
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   assertMayListen(options)
   const { app, upgrades, stop } = await buildServer(options)
@@ -67,19 +69,21 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   }
   const { port } = app.server.address() as AddressInfo
   const scheme = options.tls === null ? 'http' : 'https'
-  const shownHost = options.host.includes(':') ? `[${options.host}]` : options.host
+  const urlAt = (host: string) => `${scheme}://${host.includes(':') ? `[${host}]` : host}:${port}`
   const close = async () => {
     stop()
     const patience = setTimeout(() => app.server.closeAllConnections(), CLOSE_PATIENCE_MS)
     await Promise.all([upgrades.close(), app.close()])
     clearTimeout(patience)
   }
-  return { url: `${scheme}://${shownHost}:${port}`, port, close }
+  const isEverywhere = /^(0\.0\.0\.0|::|\[::\])$/.test(options.host)
+  const localUrl = urlAt(isEverywhere ? '127.0.0.1' : options.host)
+  return { url: urlAt(options.host), localUrl, port, close }
 }
 
 /** Tokens and backups in the clear on a network: only on purpose. */
 function assertMayListen({ host, tls, behindProxy, allowPlainHttp }: ServerOptions): void {
-  if (tls !== null || behindProxy || allowPlainHttp === true || LOOPBACK.test(host)) return
+  if (tls !== null || behindProxy || allowPlainHttp === true || isLoopback(host)) return
   throw new AppError(
     'invalid',
     `refusing plain HTTP on ${host}: tokens and files would cross the network in the clear. ` +
@@ -125,9 +129,12 @@ export async function buildServer(options: ServerOptions): Promise<{
   if (options.allowedOrigins !== undefined && options.allowedOrigins.length > 0) {
     await app.register(cors, { origin: [...options.allowedOrigins], ...CORS })
   }
-  registerHealth(app, services, options.version)
+  const gate = new Gate(services)
+  registerHealth(app, { services, gate, version: options.version })
   const faceOptions = {
     services,
+    gate,
+    behindProxy: options.behindProxy,
     upgrades,
     closing: closing.signal,
     version: options.version,
@@ -193,12 +200,6 @@ async function readTlsFile(file: string, variable: string): Promise<Buffer> {
     const code = (error as { code?: string }).code ?? 'unknown'
     throw new AppError('invalid', `${variable} cannot be read (${code}): ${file}`, {}, error)
   }
-}
-
-/** A proxy's own id is kept where it is harmless in a header and a log. */
-function requestIdOf(request: { headers: Record<string, string | string[] | undefined> }): string {
-  const given = request.headers['x-request-id']
-  return typeof given === 'string' && /^[A-Za-z0-9._-]{8,64}$/.test(given) ? given : randomUUID()
 }
 
 /** React and the API page set styles on elements; nothing else comes from anywhere but here. */

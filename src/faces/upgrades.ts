@@ -1,6 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { RateLimit } from '../auth/rate-limit.ts'
+import { requestIdOf } from './request-id.ts'
 
 export interface UpgradeRoute {
   /** Matched against the path without its query. */
@@ -17,6 +20,10 @@ const CLOSE_GOING_AWAY = 1001
 /** A message that a client may send: a sign-in or a list of topics. */
 const MESSAGE_BYTES_MAX = 256 * 1024
 const CLOSE_PATIENCE_MS = 2_000
+/** Beyond this much on its way to a peer, its pings are not answered any more. */
+const PONG_BYTES_MAX = 16 * 1024
+/** Nobody who means well asks more often whether we are there. */
+const PINGS = { burst: 100, perSecond: 20 }
 
 /**
  * The WebSockets of all faces, on the HTTP server's own port. Faces add their
@@ -29,6 +36,7 @@ export class Upgrades {
     clientTracking: true,
     maxPayload: MESSAGE_BYTES_MAX,
     perMessageDeflate: false,
+    autoPong: false,
   })
   readonly #alive = new WeakSet<WebSocket>()
   readonly #heartbeat: NodeJS.Timeout
@@ -52,13 +60,16 @@ export class Upgrades {
     server.on('upgrade', (request, socket, head) => {
       // A peer that resets before the handshake is over must not end the process.
       socket.on('error', () => socket.destroy())
-      if (this.#closing) return refuseUpgrade(socket, 503, 'Service Unavailable')
+      const requestId = requestIdOf(request)
+      if (this.#closing) {
+        return refuseUpgrade(socket, 503, 'Service Unavailable', { requestId })
+      }
       const path = pathOf(request.url)
       for (const route of this.#routes) {
         const match = path.match(route.path)
         if (match !== null) return open(route, request, socket, head, match)
       }
-      refuseUpgrade(socket, 404, 'Not Found')
+      refuseUpgrade(socket, 404, 'Not Found', { requestId })
     })
   }
 
@@ -73,6 +84,11 @@ export class Upgrades {
       this.#alive.add(webSocket)
       webSocket.on('pong', () => this.#alive.add(webSocket))
       webSocket.on('message', () => this.#alive.add(webSocket))
+      const pings = new RateLimit({ ...PINGS, keysMax: 1 })
+      webSocket.on('ping', (data) => {
+        if (pings.take('', performance.now()) === null) answerPing(webSocket, data)
+        else webSocket.terminate()
+      })
       webSocket.on('error', () => webSocket.terminate())
       opened(webSocket)
     })
@@ -106,14 +122,37 @@ function open(
   try {
     route.handle(request, socket, head, match)
   } catch {
-    refuseUpgrade(socket, 400, 'Bad Request')
+    refuseUpgrade(socket, 400, 'Bad Request', { requestId: requestIdOf(request) })
   }
 }
 
-export function refuseUpgrade(socket: Duplex, status: number, phrase: string): void {
-  socket.end(
-    `HTTP/1.1 ${status} ${phrase}\r\nConnection: close\r\nContent-Length: 0\r\nX-Content-Type-Options: nosniff\r\n\r\n`,
-  )
+/**
+ * RFC 6455, section 5.5.3: an endpoint "MAY elect to send a Pong frame for only the
+ * most recently processed Ping frame". A peer that pings and never reads costs nothing.
+ */
+function answerPing(webSocket: WebSocket, data: Buffer): void {
+  if (webSocket.readyState !== webSocket.OPEN) return
+  if (webSocket.bufferedAmount <= PONG_BYTES_MAX) webSocket.pong(data)
+}
+
+/** Answers instead of a handshake; a face may say why in its own words. */
+export function refuseUpgrade(
+  socket: Duplex,
+  status: number,
+  phrase: string,
+  { requestId = randomUUID(), json }: { readonly requestId?: string; readonly json?: unknown } = {},
+): void {
+  const body = json === undefined ? '' : JSON.stringify(json)
+  const type = json === undefined ? [] : ['Content-Type: application/json; charset=utf-8']
+  const head = [
+    `HTTP/1.1 ${status} ${phrase}`,
+    'Connection: close',
+    ...type,
+    `Content-Length: ${Buffer.byteLength(body)}`,
+    'X-Content-Type-Options: nosniff',
+    `X-Request-Id: ${requestId}`,
+  ]
+  socket.end(`${head.join('\r\n')}\r\n\r\n${body}`)
 }
 
 const pathOf = (url: string | undefined): string => (url ?? '/').split('?', 1)[0] ?? '/'

@@ -32,6 +32,8 @@ export interface SessionOptions<Frame> {
   readonly hub: Hub
   /** Whose events; `null`: everybody's. */
   readonly accountId: string | null
+  /** What may be told at all, whatever is subscribed; everything where left out. */
+  readonly topics?: ReadonlySet<Topic>
   readonly sink: Sink<Frame>
   readonly encoder: Encoder<Frame>
   readonly log: { warn(message: string, fields?: Readonly<Record<string, unknown>>): void }
@@ -267,6 +269,7 @@ export class Session<Frame> {
   #wants({ event, operation }: EventNews): boolean {
     const { topics, operationIds, sourceIds } = this.#subscription
     if (!this.#mayRead(event.accountId)) return false
+    if (this.#options.topics?.has(event.topic) === false) return false
     if (topics.has(event.topic)) return true
     if (event.topic === 'operation') {
       if (operationIds.has(event.topicId)) return true

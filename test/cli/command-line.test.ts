@@ -2,68 +2,17 @@ import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { type TestContext, test } from 'node:test'
+import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { ended, objects, startRoom } from '../support/command-room.ts'
 
 // The real command line, in processes of its own, on temporary folders.
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
 const BIN = fileURLToPath(new URL('../../bin/holdfast.mjs', import.meta.url))
-
-interface Ended {
-  readonly code: number | null
-  readonly stdout: string
-  readonly stderr: string
-}
-
-/** A folder for one test, with a small source in it, and a way to run commands there. */
-async function startRoom(t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), 'holdfast-cli-'))
-  const children = new Set<ChildProcess>()
-  t.after(async () => {
-    for (const child of children) child.kill('SIGKILL')
-    await rm(folder, { recursive: true, force: true, maxRetries: 3 })
-  })
-  await mkdir(join(folder, 'photos', 'summer'), { recursive: true })
-  await writeFile(join(folder, 'photos', 'summer', 'berlin.jpg'), 'berlin')
-  await writeFile(join(folder, 'photos', 'list.txt'), 'one\ntwo\n')
-
-  const start = (args: readonly string[], env: Record<string, string> = {}) => {
-    const child = spawn(process.execPath, [MAIN, ...args], {
-      cwd: folder,
-      env: { PATH: process.env['PATH'] ?? '', HOLDFAST_DATA: 'data', LOG_LEVEL: 'error', ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    children.add(child)
-    return child
-  }
-  const run = (args: readonly string[], env: Record<string, string> = {}) => ended(start(args, env))
-  return { folder, start, run }
-}
-
-async function ended(child: ChildProcess): Promise<Ended> {
-  let stdout = ''
-  let stderr = ''
-  child.stdout?.on('data', (chunk) => {
-    stdout += chunk
-  })
-  child.stderr?.on('data', (chunk) => {
-    stderr += chunk
-  })
-  const [code] = (await once(child, 'close')) as [number | null]
-  return { code, stdout, stderr }
-}
-
-const objects = (text: string): Record<string, unknown>[] =>
-  text
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line))
 
 const resultOf = (text: string) =>
   objects(text).find(({ type }) => type === 'result') as {

@@ -61,6 +61,18 @@ test('two submissions have two keys', async (t) => {
   assert.equal(keys.size, 3)
 })
 
+test('a verify sends the folder that it is to compare, and its key', async (t) => {
+  const sent: [string | undefined, string | undefined, unknown][] = []
+  const url = await startServer(t, (request, response, body) => {
+    sent.push([request.url, String(request.headers['idempotency-key']), JSON.parse(body)])
+    answer(response, 202, operation)
+  })
+  const holdfast = new Holdfast({ url })
+  const target = { path: '/srv/back' }
+  await holdfast.snapshots.verify('s 1', { target, paths: ['a'] }, { idempotencyKey: 'once' })
+  assert.deepEqual(sent, [['/api/v1/snapshots/s%201/verify', 'once', { target, paths: ['a'] }]])
+})
+
 test('a pause is never sent twice', async (t) => {
   let count = 0
   const url = await startServer(t, (request) => {

@@ -1,7 +1,7 @@
 import type { ProblemWire } from './wire/control.ts'
 
 /** What went wrong before or beside an answer of the server. All other codes come from the server (docs/errors.md). */
-export type ConnectionCode = 'unreachable' | 'timeout' | 'bad_answer'
+export type ConnectionCode = 'unreachable' | 'untrusted' | 'timeout' | 'bad_answer'
 
 /**
  * A request that did not succeed. `code` is a word a program can act on,

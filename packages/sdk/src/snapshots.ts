@@ -20,6 +20,14 @@ export interface RestoreRequest {
   readonly priority?: number
 }
 
+export interface VerifyRequest {
+  /** A folder of the server that is compared with the snapshot byte for byte; the archive itself when left out. */
+  readonly target?: { readonly path: string }
+  /** What of the snapshot is compared with the folder, as in a restore; everything when left out. */
+  readonly paths?: readonly string[]
+  readonly priority?: number
+}
+
 export interface BrowseOptions extends PageOptions {
   /** A folder of the snapshot; its root when left out. */
   readonly path?: string
@@ -28,6 +36,8 @@ export interface BrowseOptions extends PageOptions {
 export interface DownloadOptions extends CallOptions {
   /** One file; the whole archive when left out. */
   readonly path?: string
+  /** In place of `path` where the name is no UTF-8: the `pathBytes` of its entry. */
+  readonly pathBytes?: string
   /** From this byte on, to go on with a download that was cut off. */
   readonly fromByte?: number
 }
@@ -68,7 +78,7 @@ export class Snapshots {
   async download(id: string, options: DownloadOptions = {}): Promise<Download> {
     const fromByte = options.fromByte ?? 0
     const response = await this.#transport.response(`${path(id)}/download`, {
-      query: { path: options.path },
+      query: { path: options.path, pathBytes: options.pathBytes },
       headers: { accept: '*/*', ...(fromByte > 0 ? { range: `bytes=${fromByte}-` } : {}) },
       signal: options.signal,
     })
@@ -84,8 +94,12 @@ export class Snapshots {
    * An address that a browser can open by itself. Where the client has a token,
    * it is part of the address: treat that as a secret.
    */
-  async downloadAddress(id: string, options: { readonly path?: string } = {}): Promise<string> {
-    const query: Query = { path: options.path, token: await this.#transport.token() }
+  async downloadAddress(
+    id: string,
+    options: Pick<DownloadOptions, 'path' | 'pathBytes'> = {},
+  ): Promise<string> {
+    const { path: file, pathBytes } = options
+    const query: Query = { path: file, pathBytes, token: await this.#transport.token() }
     return this.#transport.address(`${path(id)}/download`, query)
   }
 
@@ -97,9 +111,13 @@ export class Snapshots {
     return await this.#submit(id, 'restore', request, options)
   }
 
-  /** Reads everything again and compares it with the manifest. */
-  async verify(id: string, options: SubmitOptions = {}): Promise<OperationWire> {
-    return await this.#submit(id, 'verify', {}, options)
+  /** Reads the archive again, or the folder of a target, and compares that with the manifest. */
+  async verify(
+    id: string,
+    request: VerifyRequest = {},
+    options: SubmitOptions = {},
+  ): Promise<OperationWire> {
+    return await this.#submit(id, 'verify', request, options)
   }
 
   /** A pinned snapshot refuses to be deleted. */

@@ -37,6 +37,9 @@ const TIMEOUT_MS = 30_000
 /** What a proxy or a server that is starting says; the same request can succeed a moment later. */
 const MAY_PASS: ReadonlySet<number> = new Set([429, 502, 503, 504])
 
+/** Asking again changes nothing of these, though no answer came. */
+const FINAL: ReadonlySet<string> = new Set(['bad_answer', 'untrusted'])
+
 /** Not `crypto.randomUUID`: browsers have that on secure pages only. */
 export function newIdempotencyKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16))
@@ -104,7 +107,7 @@ export class Transport {
       } catch (error) {
         if (options.signal?.aborted) throw error
         if (!(error instanceof HoldfastError) || count > retriesMax) throw error
-        if (error.code === 'bad_answer' || (error.status !== 0 && !MAY_PASS.has(error.status))) {
+        if (FINAL.has(error.code) || (error.status !== 0 && !MAY_PASS.has(error.status))) {
           throw error
         }
         const askedMs = Number(error.details['retryAfterSeconds'] ?? 0) * 1000
@@ -180,10 +183,31 @@ function toConnectionError(error: unknown, url: string, signal?: AbortSignal): E
     })
   }
   const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined
+  const untrusted = distrustOf(String(cause?.code ?? ''))
+  if (untrusted !== null) {
+    return new HoldfastError('untrusted', 0, `${url} ${untrusted} (${String(cause?.code)})`, {
+      cause: error,
+    })
+  }
   const why = typeof cause?.code === 'string' ? ` (${cause.code})` : ''
   return new HoldfastError('unreachable', 0, `cannot reach ${url}: is the server running?${why}`, {
     cause: error,
   })
+}
+
+/** Why Node trusts no certificate (its documentation, "X509 certificate error codes"). Browsers say nothing of it. */
+function distrustOf(code: string): string | null {
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') {
+    return 'has a certificate for another name: use the name that is in the certificate'
+  }
+  if (code === 'CERT_HAS_EXPIRED' || code === 'CERT_NOT_YET_VALID') {
+    return 'has a certificate that is out of its time: renew it, and look at the clock of this machine'
+  }
+  const isUnknown = /SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|CERT_UNTRUSTED|CERT_REJECTED/.test(
+    code,
+  )
+  if (!isUnknown) return null
+  return 'has a certificate that nobody vouches for here: set NODE_EXTRA_CA_CERTS to its file, or to that of its authority'
 }
 
 const abortError = (error: unknown): Error =>

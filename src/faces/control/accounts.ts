@@ -11,7 +11,9 @@ const tags = ['accounts']
 export function accountRoutes(app: ControlApp, options: ControlOptions): void {
   addWhoAmI(app, options)
   addList(app, options)
+  addCreate(app, options)
   addGet(app, options)
+  addRemove(app, options)
   addChange(app, options)
   addAudit(app, options)
 }
@@ -68,10 +70,62 @@ function addGet(app: ControlApp, { gate, services }: ControlOptions): void {
   )
 }
 
+const quotaField = z.number().int().min(0).nullish().describe('`null`: as much as there is.')
+
+const createBody = z.strictObject({
+  id: z.string().min(1).max(128).describe('1 to 128 of `A-Z a-z 0-9 _ . @ : -`.'),
+  name: nameField.optional(),
+  quotaBytes: quotaField,
+})
+
+function addCreate(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.post(
+    '/api/v1/accounts',
+    {
+      onRequest: gate.needs('admin.accounts'),
+      schema: {
+        tags,
+        summary: 'Make an account; the first token that names one makes it, too',
+        body: createBody,
+        response: { 201: accountSchema, ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      const { id, name, quotaBytes = null } = request.body
+      const account = await services.auth.accounts.create(gate.caller(request), {
+        id,
+        quotaBytes,
+        ...(name === undefined ? {} : { name }),
+      })
+      reply.header('location', `/api/v1/accounts/${encodeURIComponent(account.id)}`)
+      return await reply.code(201).send(toAccountWire(account))
+    },
+  )
+}
+
+function addRemove(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.delete(
+    '/api/v1/accounts/:id',
+    {
+      onRequest: gate.needs('admin.accounts'),
+      schema: {
+        tags,
+        summary: 'Forget an account; refused while it has anything',
+        params: idParams,
+        response: { 204: z.null(), ...PROBLEMS },
+      },
+    },
+    async (request, reply) => {
+      await services.auth.accounts.remove(gate.caller(request), request.params.id)
+      return await reply.code(204).send(null)
+    },
+  )
+}
+
 const changeBody = z
   .strictObject({
     name: nameField.optional(),
-    quotaBytes: z.number().int().min(0).nullish().describe('`null`: as much as there is.'),
+    quotaBytes: quotaField,
   })
   .refine((body) => Object.keys(body).length > 0, 'expected at least one field to change')
 

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
-import type { Gate } from '../auth.ts'
 import type { FaceOptions } from '../face.ts'
 
 /** A Fastify whose routes are typed by their Zod schemas. */
@@ -13,6 +12,4 @@ export type ControlApp = FastifyInstance<
   ZodTypeProvider
 >
 
-export interface ControlOptions extends FaceOptions {
-  readonly gate: Gate
-}
+export type ControlOptions = FaceOptions

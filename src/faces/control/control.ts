@@ -8,14 +8,14 @@ import {
   validatorCompiler,
   type ZodTypeProvider,
 } from 'fastify-type-provider-zod'
-import { Gate } from '../auth.ts'
 import type { FaceOptions } from '../face.ts'
 import { accountRoutes } from './accounts.ts'
-import type { ControlApp, ControlOptions } from './control-app.ts'
+import type { ControlApp } from './control-app.ts'
 import { deviceRoutes } from './devices.ts'
 import { downloadRoutes } from './download.ts'
 import { folderRoutes } from './folders.ts'
 import { registerLive } from './live.ts'
+import { FEEDS_PER_ACCOUNT_MAX, LivePlaces } from './live-places.ts'
 import { liveStreamRoutes } from './live-stream.ts'
 import { operationRoutes } from './operations.ts'
 import { poolRoutes } from './pools.ts'
@@ -35,7 +35,6 @@ const ROUTES = [
   tokenRoutes,
   sessionRoutes,
   folderRoutes,
-  liveStreamRoutes,
 ]
 
 /** Our own API: everything the dashboard, the CLI and the SDK use, described by the schemas that check it. */
@@ -45,10 +44,10 @@ export async function controlFace(root: FastifyInstance, options: FaceOptions): 
     app.setValidatorCompiler(validatorCompiler)
     app.setSerializerCompiler(serializerCompiler)
     await registerDocument(app, options.version)
-    const gate = new Gate(options.services)
-    const controlOptions: ControlOptions = { ...options, gate }
-    for (const routes of ROUTES) routes(app, controlOptions)
-    registerLive(controlOptions)
+    for (const routes of ROUTES) routes(app, options)
+    const feeds = new LivePlaces(FEEDS_PER_ACCOUNT_MAX)
+    liveStreamRoutes(app, options, { feeds })
+    registerLive(options, feeds)
   })
 }
 

@@ -13,8 +13,22 @@ export const recordId = z
 
 export const nameField = z.string().trim().min(1).max(NAME_LENGTH_MAX)
 
-/** Any JSON object: the room it is meant for knows its fields. */
-export const jsonObject = z.record(z.string(), z.json()) as z.ZodType<JsonObject, JsonObject>
+/** What nobody means; and whatever walks through it would have to be afraid of it. */
+const DEPTH_MAX = 32
+
+/** Any JSON object: the room it is meant for knows its fields. It came as JSON, so that it is JSON. */
+export const jsonObject = z
+  .record(z.string(), z.unknown())
+  .refine(
+    (value) => !isDeeperThan(value, DEPTH_MAX),
+    `is nested deeper than ${DEPTH_MAX} levels`,
+  ) as unknown as z.ZodType<JsonObject, JsonObject>
+
+function isDeeperThan(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (levels === 0) return true
+  return Object.values(value).some((part) => isDeeperThan(part, levels - 1))
+}
 
 /** What an answer is waited for. RFC 7240, section 4.3: `Prefer: wait=30`, in seconds. */
 export function preferredWait(header: string | string[] | undefined): number | null {

@@ -12,7 +12,7 @@ import { folderSchema, PROBLEMS } from './schemas.ts'
 const FOLDERS_MAX = 2_000
 
 /** `GET /api/v1/folders`: lets those who may protect folders of the server pick one. */
-export function folderRoutes(app: ControlApp, { gate }: ControlOptions): void {
+export function folderRoutes(app: ControlApp, { gate, services }: ControlOptions): void {
   app.get(
     '/api/v1/folders',
     {
@@ -25,20 +25,40 @@ export function folderRoutes(app: ControlApp, { gate }: ControlOptions): void {
             .string()
             .max(4096)
             .optional()
-            .describe('Absolute; the home folder when left out.'),
+            .describe(
+              'Absolute. Left out: the home folder, or the folders that the account may use.',
+            ),
         }),
         response: { 200: folderSchema, ...PROBLEMS },
       },
     },
-    async (request) => await readFolder(request.query.path || homedir()),
+    async (request) => {
+      const { path } = request.query
+      const caller = gate.caller(request)
+      const roots = await services.sources.rootsOf(caller)
+      if (roots === null || roots.includes('/')) return readFolder(path || homedir())
+      if (!path || path === '/') return ownTop(roots)
+      await services.sources.assertMayUse(caller, toAbsolute(path))
+      const folder = await readFolder(path)
+      return roots.includes(folder.path) ? { ...folder, parent: '/' } : folder
+    },
   )
 }
 
+/** Stands for the root of the file system where an account may see only parts of it. */
+const ownTop = (roots: readonly string[]): FolderWire => ({
+  path: '/',
+  parent: null,
+  folders: roots.map((path) => ({ name: path, path })),
+})
+
+function toAbsolute(given: string): string {
+  if (isAbsolute(given) && !given.includes('\0')) return resolve(given)
+  throw new AppError('invalid', `not an absolute path: ${JSON.stringify(given.slice(0, 200))}`)
+}
+
 async function readFolder(given: string): Promise<FolderWire> {
-  if (!isAbsolute(given) || given.includes('\0')) {
-    throw new AppError('invalid', `not an absolute path: ${JSON.stringify(given.slice(0, 200))}`)
-  }
-  const path = resolve(given)
+  const path = toAbsolute(given)
   const parent = dirname(path)
   const names = await folderNames(path)
   names.sort((left, right) => left.localeCompare(right, 'en'))

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import type { Operation } from '../../core/operation.ts'
 import type { LiveNews } from '../../live/hub.ts'
 import type { Encoder } from '../../live/session.ts'
-import { toEventWire, toOperationWire, toProgressWire } from './wire.ts'
+import { toEventWire, toProgressWire, toShortOperationWire } from './wire.ts'
 
 /** What a reader may say. `type` may be left out of a subscription. */
 export const liveRequestSchema = z.union([
@@ -29,7 +29,7 @@ function toMessage(news: LiveNews): LiveMessage {
     type: 'event',
     sequence: news.event.sequence,
     event: toEventWire(news.event),
-    operation: news.operation === null ? null : toOperationWire(news.operation),
+    operation: news.operation === null ? null : toShortOperationWire(news.operation),
   }
 }
 
@@ -51,7 +51,11 @@ export class LiveEncoder implements Encoder<Buffer> {
   }
 
   snapshot(sequence: number, operations: readonly Operation[]): Buffer {
-    return this.#frame({ type: 'snapshot', sequence, operations: operations.map(toOperationWire) })
+    return this.#frame({
+      type: 'snapshot',
+      sequence,
+      operations: operations.map(toShortOperationWire),
+    })
   }
 
   resync(sequence: number): Buffer {

@@ -6,6 +6,14 @@ import { parseSubjects, Session, type Sink } from '../../live/session.ts'
 import type { ControlApp, ControlOptions } from './control-app.ts'
 import { unknownSubject } from './live.ts'
 import { LiveEncoder, toStreamFrame } from './live-messages.ts'
+import { type LivePlaces, tooManyFeeds } from './live-places.ts'
+import {
+  assertMayHear,
+  identifyReader,
+  LOOK_AGAIN_MS,
+  readableTopics,
+  watchCaller,
+} from './live-watch.ts'
 
 const HEARTBEAT_MS = 15_000
 /** A reader that takes nothing for this long is gone. */
@@ -22,12 +30,21 @@ const querySchema = z.object({
     .int()
     .min(0)
     .optional()
-    .describe('The last sequence that was seen; `Last-Event-ID` does the same.'),
+    .describe('The last sequence that was seen; `Last-Event-ID` does the same, and goes first.'),
 })
 
+export interface StreamOptions {
+  /** Feeds of each account; WebSockets count, too. */
+  readonly feeds: LivePlaces
+  readonly lookAgainMs?: number
+}
+
 /** `/api/v1/live/events`: the same feed as Server-Sent Events, for where WebSockets do not pass. */
-export function liveStreamRoutes(app: ControlApp, options: ControlOptions): void {
-  const { gate, services, closing } = options
+export function liveStreamRoutes(
+  app: ControlApp,
+  { gate, services, closing }: ControlOptions,
+  { feeds, lookAgainMs = LOOK_AGAIN_MS }: StreamOptions,
+): void {
   const encoder = new LiveEncoder(toStreamFrame)
   app.get(
     '/api/v1/live/events',
@@ -43,8 +60,12 @@ export function liveStreamRoutes(app: ControlApp, options: ControlOptions): void
       const { subscribe, since } = request.query
       const parsed = parseSubjects(subscribe.split(',').filter((word) => word !== ''))
       if ('unknown' in parsed) throw unknownSubject(parsed.unknown)
-      const resumeAt = since ?? lastEventId(request.headers['last-event-id'])
+      // An EventSource comes back to the same address, with what it has seen since in the header.
+      const resumeAt = lastEventId(request.headers['last-event-id']) ?? since ?? null
       const caller = gate.caller(request)
+      assertMayHear(caller, parsed.subscription)
+      const leaveFeed = feeds.take(caller.accountId)
+      if (leaveFeed === null) throw tooManyFeeds()
 
       reply.hijack()
       const response = reply.raw
@@ -59,11 +80,24 @@ export function liveStreamRoutes(app: ControlApp, options: ControlOptions): void
       const session = new Session({
         hub: services.hub,
         accountId: isAdmin(caller) ? null : caller.accountId,
+        topics: readableTopics(caller),
         sink: streamSink(response),
         encoder,
         log: services.log,
       })
       watchResponse(response, session, closing)
+      const stopWatching = watchCaller({
+        caller,
+        identify: () => identifyReader(gate, gate.tokenOf(request), request.ip),
+        clock: services.clock,
+        lookAgainMs,
+        // It comes back by itself, and is told why not.
+        ended: () => response.end(),
+      })
+      response.once('close', () => {
+        stopWatching()
+        leaveFeed()
+      })
       await session.subscribe(parsed.subscription, resumeAt)
     },
   )

@@ -7,10 +7,12 @@ import { WebSocket } from 'ws'
 import { TEST_SERVER } from '../../../test/support/control-face.ts'
 import { ADMIN_TOKEN, openRig, type Rig } from '../../../test/support/control-rig.ts'
 import type { Operation } from '../../core/operation.ts'
+import { Gate } from '../auth.ts'
 import { type RunningServer, startServer } from '../server.ts'
 import { Upgrades } from '../upgrades.ts'
 import { LiveSocket } from './live.ts'
 import { LiveEncoder, toTextFrame } from './live-messages.ts'
+import { LivePlaces } from './live-places.ts'
 
 /** A message as a reader sees it; what a test does not look for is left out. */
 interface Message {
@@ -298,16 +300,29 @@ test('streams the same feed as Server-Sent Events, and resumes from Last-Event-I
 })
 
 /** A server of sockets alone, with times that a test can wait for. */
-async function openSockets(times: { signInMs: number; lookAgainMs: number; beatMs: number }) {
+async function openSockets(times: {
+  signInMs: number
+  lookAgainMs: number
+  beatMs: number
+  feedsMax?: number
+}) {
   const http: Server = createServer()
   const upgrades = new Upgrades({ intervalMs: times.beatMs })
-  const encoder = new LiveEncoder(toTextFrame)
+  const { services } = rig
+  const options = {
+    services,
+    gate: new Gate(services),
+    encoder: new LiveEncoder(toTextFrame),
+    feeds: new LivePlaces(times.feedsMax ?? 100),
+    ...times,
+  }
+  const visitor = { address: '127.0.0.1', leaveDoor: () => undefined }
   upgrades.attach(http)
   upgrades.add({
     path: /^\/live$/,
     handle: (request, socket, head) =>
       upgrades.accept(request, socket, head, (webSocket) =>
-        new LiveSocket(webSocket, { services: rig.services, encoder, ...times }).start(null),
+        new LiveSocket(webSocket, options, visitor).start(null),
       ),
   })
   http.listen(0, '127.0.0.1')
@@ -338,6 +353,28 @@ test('closes a socket that never says who it is, and one whose token was revoked
   assert.equal(reader.socket.readyState, WebSocket.OPEN)
   await rig.services.auth.tokens.revoke(caller, record.id)
   assert.equal(await reader.closeCode(), 4401)
+  await sockets.close()
+})
+
+test('an account has so many feeds open at a time, and one that is closed makes room', async () => {
+  const sockets = await openSockets({ signInMs: 500, lookAgainMs: 500, beatMs: 500, feedsMax: 1 })
+  const open = async () => {
+    const reader = new Reader('', sockets.url)
+    await once(reader.socket, 'open')
+    reader.say({ type: 'auth', token: anna })
+    reader.say({ subscribe: ['operations'] })
+    return reader
+  }
+  const first = await open()
+  await first.until(({ type }) => type === 'snapshot')
+  const second = await open()
+  assert.equal(await second.closeCode(), 4429)
+  assert.match(String(second.messages[0]?.message), /live feeds open/)
+  first.socket.close()
+  await first.closeCode()
+  const third = await open()
+  await third.until(({ type }) => type === 'snapshot')
+  third.socket.close()
   await sockets.close()
 })
 

@@ -4,10 +4,12 @@ import type { Caller } from '../../core/account.ts'
 import type { JsonObject } from '../../core/json.ts'
 import { OPERATION_KINDS, type OperationKind } from '../../core/kinds.ts'
 import { LONG_POLL_SECONDS_MAX } from '../../core/limits.ts'
-import { PRIORITY_MAX, STATUSES, type Status } from '../../core/operation.ts'
+import { type Operation, PRIORITY_MAX, STATUSES, type Status } from '../../core/operation.ts'
+import type { Services } from '../face.ts'
 import { pageQuery, toNumberedPage, toPage } from '../paging.ts'
 import type { ControlApp, ControlOptions } from './control-app.ts'
 import { jsonObject, listOf, preferredWait, recordId } from './fields.ts'
+import { checkSubmission, explainRefusal } from './operation-input.ts'
 import {
   eventSchema,
   idParams,
@@ -16,7 +18,7 @@ import {
   pageOf,
   warningSchema,
 } from './schemas.ts'
-import { toEventWire, toOperationWire, toWarningWire } from './wire.ts'
+import { toEventWire, toOperationWire, toShortOperationWire, toWarningWire } from './wire.ts'
 
 const tags = ['operations']
 
@@ -95,8 +97,7 @@ function addSubmit(app: ControlApp, { gate, services }: ControlOptions): void {
     },
     async (request, reply) => {
       const caller = gate.caller(request)
-      assertMaySubmit(caller, request.body)
-      const operation = await services.jobs.submit(caller, {
+      const operation = await submitOperation(services, caller, {
         ...withoutUndefined(request.body),
         ...idempotencyOf(request.headers),
       })
@@ -106,11 +107,26 @@ function addSubmit(app: ControlApp, { gate, services }: ControlOptions): void {
   )
 }
 
+/** Every submission of this face comes through here. */
+export async function submitOperation(
+  { jobs }: Pick<Services, 'jobs'>,
+  caller: Caller,
+  request: Parameters<Services['jobs']['submit']>[1],
+): Promise<Operation> {
+  assertMaySubmit(caller, request)
+  checkSubmission(request)
+  try {
+    return await jobs.submit(caller, request)
+  } catch (error) {
+    throw explainRefusal(error)
+  }
+}
+
 /**
  * A restore writes into folders of the server, and a verify against a folder
  * tells what is in it: both have a permission of their own.
  */
-export function assertMaySubmit(
+function assertMaySubmit(
   caller: Caller,
   { kind, input }: { readonly kind: OperationKind; readonly input?: object | undefined },
 ): void {
@@ -148,7 +164,7 @@ function addList(app: ControlApp, { gate, services }: ControlOptions): void {
         ...(source === undefined ? {} : { sourceId: source }),
         ...(snapshot === undefined ? {} : { snapshotId: snapshot }),
       })
-      return toPage(page, toOperationWire)
+      return toPage(page, toShortOperationWire)
     },
   )
 }

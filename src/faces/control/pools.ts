@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { AppError } from '../../core/errors.ts'
+import { isAdmin } from '../../core/permissions.ts'
 import { pageQuery, toPage } from '../paging.ts'
 import type { ControlApp, ControlOptions } from './control-app.ts'
 import { jsonObject, nameField, recordId } from './fields.ts'
@@ -10,7 +12,7 @@ const tags = ['pools']
 const createBody = z.strictObject({
   id: recordId.optional(),
   name: nameField,
-  kind: z.string().min(1).max(40).describe('`local`: a folder of the server.'),
+  kind: z.string().min(1).max(40).describe('`local`: a folder of the server; administrators only.'),
   config: jsonObject.describe('By kind. Of a local one: `path`.'),
   shared: z.boolean().optional().describe('Everybody may use it; administrators only.'),
 })
@@ -20,6 +22,7 @@ export function poolRoutes(app: ControlApp, options: ControlOptions): void {
   addList(app, options)
   addGet(app, options)
   addCreate(app, options)
+  addRename(app, options)
   addRemove(app, options)
 }
 
@@ -71,6 +74,13 @@ function addCreate(app: ControlApp, { gate, services }: ControlOptions): void {
     },
     async (request, reply) => {
       const { id, shared, ...rest } = request.body
+      // Its folder is one of the server, and whoever chose it would choose for everybody.
+      if (rest.kind === 'local' && !isAdmin(gate.caller(request))) {
+        throw new AppError(
+          'forbidden',
+          'only administrators add pools that are folders of the server',
+        )
+      }
       const pool = await services.pools.create(gate.caller(request), {
         ...rest,
         ...(id === undefined ? {} : { id }),
@@ -78,6 +88,26 @@ function addCreate(app: ControlApp, { gate, services }: ControlOptions): void {
       })
       reply.header('location', `/api/v1/pools/${pool.id}`)
       return await reply.code(201).send(toPoolWire(pool))
+    },
+  )
+}
+
+function addRename(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.patch(
+    '/api/v1/pools/:id',
+    {
+      onRequest: gate.needs('pools.write'),
+      schema: {
+        tags,
+        summary: 'Rename a pool',
+        params: idParams,
+        body: z.strictObject({ name: nameField }),
+        response: { 200: poolSchema, ...PROBLEMS },
+      },
+    },
+    async (request) => {
+      const { id } = request.params
+      return toPoolWire(await services.pools.rename(gate.caller(request), id, request.body.name))
     },
   )
 }

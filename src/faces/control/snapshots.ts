@@ -1,9 +1,10 @@
 import { z } from 'zod'
+import type { JsonObject } from '../../core/json.ts'
 import type { OperationKind } from '../../core/kinds.ts'
 import { PRIORITY_MAX } from '../../core/operation.ts'
 import { pageQuery, toPage } from '../paging.ts'
 import type { ControlApp, ControlOptions } from './control-app.ts'
-import { assertMaySubmit, idempotencyHeaders, idempotencyOf } from './operations.ts'
+import { idempotencyHeaders, idempotencyOf, submitOperation } from './operations.ts'
 import {
   entrySchema,
   idParams,
@@ -191,7 +192,6 @@ function addVerify(app: ControlApp, { gate, services }: ControlOptions): void {
         ...(paths === undefined ? {} : { paths }),
       }
       const submitted = { kind: 'verify' as const, input, ...optional({ priority }) }
-      assertMaySubmit(gate.caller(request), submitted)
       const operation = await submit({ gate, services }, request, submitted)
       reply.header('location', `/api/v1/operations/${operation.id}`)
       return await reply.code(202).send(operation)
@@ -209,11 +209,15 @@ async function submit(
     readonly params: { readonly id: string }
     readonly headers: { readonly 'idempotency-key'?: string | undefined }
   },
-  submitted: { readonly kind: OperationKind; readonly input?: object; readonly priority?: number },
+  submitted: {
+    readonly kind: OperationKind
+    readonly input?: JsonObject
+    readonly priority?: number
+  },
 ) {
   const caller = gate.caller(request)
   const snapshot = await services.snapshots.get(caller, request.params.id)
-  const operation = await services.jobs.submit(caller, {
+  const operation = await submitOperation(services, caller, {
     ...submitted,
     input: { ...submitted.input, snapshotId: snapshot.id },
     ...idempotencyOf(request.headers),

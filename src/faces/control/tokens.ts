@@ -13,7 +13,10 @@ const createBody = z.strictObject({
     .array(z.string().min(1).max(100))
     .max(100)
     .describe('None that the caller lacks. `*` is all but those of administrators.'),
-  expiresAt: z.iso.datetime({ offset: true }).nullish().describe('For ever when left out.'),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .nullish()
+    .describe('Never beyond the end of the token that makes it; for ever when left out.'),
   accountId: z.string().min(1).max(128).optional().describe('Of another; administrators only.'),
 })
 
@@ -21,6 +24,7 @@ const createBody = z.strictObject({
 export function tokenRoutes(app: ControlApp, options: ControlOptions): void {
   addCreate(app, options)
   addList(app, options)
+  addGet(app, options)
   addRevoke(app, options)
 }
 
@@ -67,6 +71,23 @@ function addList(app: ControlApp, { gate, services }: ControlOptions): void {
   )
 }
 
+function addGet(app: ControlApp, { gate, services }: ControlOptions): void {
+  app.get(
+    '/api/v1/tokens/:id',
+    {
+      onRequest: gate.needs('tokens.read'),
+      schema: {
+        tags,
+        summary: 'One token; what it is, never its text',
+        params: idParams,
+        response: { 200: tokenSchema, ...PROBLEMS },
+      },
+    },
+    async (request) =>
+      toTokenWire(await services.auth.tokens.get(gate.caller(request), request.params.id)),
+  )
+}
+
 function addRevoke(app: ControlApp, { gate, services }: ControlOptions): void {
   app.delete(
     '/api/v1/tokens/:id',
@@ -74,7 +95,7 @@ function addRevoke(app: ControlApp, { gate, services }: ControlOptions): void {
       onRequest: gate.needs('tokens.write'),
       schema: {
         tags,
-        summary: 'Revoke a token',
+        summary: 'Revoke a token; one that can do more than yours only administrators revoke',
         params: idParams,
         response: { 204: z.null(), ...PROBLEMS },
       },

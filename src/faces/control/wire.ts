@@ -23,6 +23,7 @@ import type { Progress } from '../../core/progress.ts'
 import type { Snapshot } from '../../core/snapshot.ts'
 import type { Device, Source } from '../../core/source.ts'
 import type { PoolView } from '../../pools/pools.ts'
+import { shortInput } from './operation-input.ts'
 
 /** RFC 3339 in UTC. */
 export const toTime = (atMs: number): string => new Date(atMs).toISOString()
@@ -78,6 +79,12 @@ export const toOperationWire = (operation: Operation): OperationWire =>
     updatedAt: toTime(operation.updatedAtMs),
     finishedAt: toTimeOrNull(operation.finishedAtMs),
   }) satisfies OperationWire
+
+/** In lists and in the live feed, where one long input would come again and again. */
+export const toShortOperationWire = (operation: Operation): OperationWire => ({
+  ...toOperationWire(operation),
+  input: shortInput(operation.input),
+})
 
 export const toEventWire = (event: LoggedEvent): EventWire =>
   ({
