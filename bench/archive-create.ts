@@ -4,6 +4,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { argv, cpuUsage, execPath, memoryUsage, stdout } from 'node:process'
@@ -12,6 +13,9 @@ import { BackupDirectory } from '../src/engines/archive/create/backup.ts'
 import { Threads } from '../src/engines/archive/create/threads.ts'
 import { systemClock } from '../src/platform/clock.ts'
 import { LocalPool } from '../src/pools/local.ts'
+
+// As the server does at its start: it is what its threads start with.
+enableCompileCache()
 
 const { values } = parseArgs({
   options: {
@@ -176,7 +180,7 @@ async function compare(
     pools: { open: async () => pool },
     threads,
     clock: systemClock,
-    forbiddenRoots: [],
+    forbiddenRoots: async () => [],
     onArchived: (ms) => {
       wholeAtMs = ms
     },

@@ -6,6 +6,7 @@
 import { execFileSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
 import { availableParallelism, cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { cpuUsage, memoryUsage, stdout } from 'node:process'
@@ -18,6 +19,9 @@ import { RestoreArchive } from '../src/engines/archive/read/restore.ts'
 import type { EngineContext, EngineTask } from '../src/engines/engine.ts'
 import { systemClock } from '../src/platform/clock.ts'
 import { LocalPool } from '../src/pools/local.ts'
+
+// As the server does at its start: it is what its threads start with.
+enableCompileCache()
 
 const { values } = parseArgs({
   options: {
@@ -104,7 +108,12 @@ const task = (given: Partial<EngineTask>): EngineTask => ({
 async function makeSnapshot(tree: string, pool: LocalPool): Promise<Snapshot> {
   const threads = new Threads()
   const pools = { open: async () => pool }
-  const engine = new BackupDirectory({ pools, threads, clock: systemClock, forbiddenRoots: [] })
+  const engine = new BackupDirectory({
+    pools,
+    threads,
+    clock: systemClock,
+    forbiddenRoots: async () => [],
+  })
   const source = {
     id: 'bench',
     accountId: 'bench',
@@ -169,7 +178,7 @@ async function compare(name: string, tree: string, folder: string): Promise<void
   const engine = new RestoreArchive({
     pools: { open: async () => pool },
     threads,
-    forbiddenRoots: [],
+    forbiddenRoots: async () => [],
   })
   const beforeMb = Math.round(memoryUsage.rss() / 1024 ** 2)
   const tool: Took[] = []

@@ -17,9 +17,20 @@ export interface EngineTask {
   readonly source: Source | null
   readonly snapshot: Snapshot | null
   readonly poolId: string | null
+  /** Set where an admin asked for it: every path is then allowed. */
+  readonly byAdmin?: boolean
+  /** What the operation holds, as `subjects` answered when it was asked for. Not there before it is in the queue. */
+  readonly subjects?: readonly string[]
   /** Counts the runs of this operation from 1. Put it into every name that two runs must not share. */
   readonly attempt: number
 }
+
+/** Throws `forbidden` where whoever asks may not use a folder. `given` is how he named it, for the message. */
+export type AssertAllowedPath = (
+  task: Pick<EngineTask, 'accountId' | 'byAdmin' | 'kind'>,
+  realPath: string,
+  given: string,
+) => Promise<void>
 
 /** What an engine is given for one run. It has nothing else: no store, no bus, no clock. */
 export interface EngineContext {
@@ -95,7 +106,7 @@ export interface SnapshotEntry {
   readonly modifiedAtMs: number
   readonly linkTarget: string | null
   readonly sha256: string | null
-  /** Set where the name is no UTF-8: its bytes in base64. `path` then holds replacement characters. */
+  /** Set where the path is no UTF-8: its bytes in base64. `path` then holds replacement characters. */
   readonly pathBytes: string | null
 }
 
@@ -124,8 +135,8 @@ export interface SnapshotReader {
     snapshot: Snapshot,
     options: { readonly path: string; readonly cursor: string | null; readonly limit: number },
   ): Promise<SnapshotPage>
-  /** One file of it; throws `not_found` where there is none of that path. */
-  file(snapshot: Snapshot, path: string): Promise<SnapshotContent>
+  /** One file of it, by its path or the bytes of that; throws `not_found` where there is none of that path. */
+  file(snapshot: Snapshot, path: string | Buffer): Promise<SnapshotContent>
   /** The whole archive as it rests in its pool. */
   whole(snapshot: Snapshot): Promise<SnapshotContent>
   /** Removes its objects. Safe to call again after a crash in the middle. */

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
@@ -238,6 +239,13 @@ export const makeTask = (
   attempt: 1,
   ...extra,
 })
+
+/** Why a test that mounts something cannot run here; `false` where it can. */
+export function mountsSkip(): string | false {
+  if (process.getuid?.() !== 0) return 'skipped: mounting needs root'
+  const tried = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()])
+  return tried.status === 0 ? false : 'skipped: nothing can be mounted here'
+}
 
 /** What an engine said and saved in one run. */
 export class RecordingContext implements EngineContext {

@@ -180,9 +180,17 @@ for (const [name, make] of Object.entries(HOSTILE)) {
       const fixture = { tar, lines: [] }
       const snapshot = await storeArchive(home, fixture, { compression, withManifest: false })
       const task = makeTask('restore', snapshot, { target: { path: target }, mode: 'replace' })
-      const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+      const engine = new RestoreArchive({
+        pools: home.pools,
+        threads,
+        forbiddenRoots: async () => [],
+      })
       await assert.rejects(engine.run(task, new RecordingContext()), { code: 'damaged' })
-      const verify = new VerifyArchive({ pools: home.pools, threads })
+      const verify = new VerifyArchive({
+        pools: home.pools,
+        threads,
+        forbiddenRoots: async () => [],
+      })
       const { verifiedWell } = await verify.run(
         makeTask('verify', snapshot, {}),
         new RecordingContext(),
@@ -205,7 +213,7 @@ async function rmTarget(target: string): Promise<void> {
 }
 
 test('more entries or bytes than the record tells of are refused', async () => {
-  const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+  const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: async () => [] })
   const target = { path: join(home.root, 'bomb') }
   const snapshot = await storeArchive(home, { tar: many, lines: [] }, { compression: 'gzip' })
   await assert.rejects(
@@ -231,7 +239,7 @@ test('more entries or bytes than the record tells of are refused', async () => {
 test('a symlink that leads out is kept as it stands, and never followed', async () => {
   const fixture = makeTar([ROOT, { name: 'out', type: 'symlink', linkTarget: '/etc/passwd' }])
   const snapshot = await storeArchive(home, fixture)
-  const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+  const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: async () => [] })
   const path = join(home.root, 'with-link')
   await engine.run(makeTask('restore', snapshot, { target: { path } }), new RecordingContext())
   assert.deepEqual(readdirSync(path), ['out'])

@@ -89,7 +89,7 @@ async function backUp(compression: Compression): Promise<Snapshot> {
     pools: home.pools,
     threads: writing,
     clock: systemClock,
-    forbiddenRoots: [],
+    forbiddenRoots: async () => [],
   })
   const context = new RecordingContext()
   const given = { kind: 'backup', source: makeSource(tree), snapshot: null } as const
@@ -124,7 +124,11 @@ for (const compression of COMPRESSIONS) {
   test(`a nasty tree comes back from a ${compression} archive as it was`, async () => {
     const snapshot = await backUp(compression)
     const path = join(home.root, `back-${compression}`)
-    const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+    const engine = new RestoreArchive({
+      pools: home.pools,
+      threads,
+      forbiddenRoots: async () => [],
+    })
     const context = new RecordingContext()
     const task = makeTask('restore', snapshot, { target: { path } })
     await engine.check(task)
@@ -133,7 +137,7 @@ for (const compression of COMPRESSIONS) {
     assert.deepEqual(context.warnings, [])
     assert.equal(context.reports.at(-1)?.bytesDone, context.reports.at(-1)?.bytesTotal)
 
-    const verify = new VerifyArchive({ pools: home.pools, threads })
+    const verify = new VerifyArchive({ pools: home.pools, threads, forbiddenRoots: async () => [] })
     const proof = await verify.run(makeTask('verify', snapshot, {}), new RecordingContext())
     assert.deepEqual(proof.result['damages'], [])
     assert.equal(proof.verifiedWell, true)
@@ -161,7 +165,7 @@ test('an archive of GNU tar is restored by its SHA-256 alone', async () => {
     details: { ...snapshot.details, manifestKey: 'archives/none', tarBytes: bytes.length },
   }
   const path = join(home.root, 'back-gnu')
-  const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+  const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: async () => [] })
   await engine.run(makeTask('restore', gnu, { target: { path } }), new RecordingContext())
   assert.deepEqual(look(path), look(tree))
 })
@@ -186,7 +190,11 @@ test('a target that is a file system of its own is restored into, and taken back
   const path = join(home.root, 'mounted')
   if (!mountSmall(path, 300_000_000)) return t.skip('nothing can be mounted here')
   try {
-    const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+    const engine = new RestoreArchive({
+      pools: home.pools,
+      threads,
+      forbiddenRoots: async () => [],
+    })
     const run = (mode: string, context = new RecordingContext()) =>
       engine.run(makeTask('restore', snapshot, { target: { path }, mode }), context)
     writeFileSync(join(path, 'own'), 'own')
@@ -221,7 +229,11 @@ test('a disk without room is told before, and one that fills up in the middle le
     mkdirSync(path)
     writeFileSync(join(path, 'own'), 'own')
     const before = look(folder)
-    const engine = new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+    const engine = new RestoreArchive({
+      pools: home.pools,
+      threads,
+      forbiddenRoots: async () => [],
+    })
     const run = (record: Snapshot) =>
       engine.run(
         makeTask('restore', record, { target: { path }, mode: 'replace' }),

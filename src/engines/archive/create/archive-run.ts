@@ -12,9 +12,11 @@ import { ABORTED, PACKERS_MAX, Ring, type RingMemory, STOPPING } from './ring.ts
 import type { TreeSize } from './scan-stage.ts'
 import { StageError, type Threads } from './threads.ts'
 import type { TroubleNews } from './troubles.ts'
-import type { ArchiveNews, KeptNews, WriteStageInput } from './write-stage.ts'
+import type { ArchiveNews, KeptNews, WriteResult, WriteStageInput } from './write-stage.ts'
 
 const REPORT_INTERVAL_MS = 100
+/** A pause or a shutdown that leads to no checkpoint in this time is made to end without one. */
+const CHECKPOINT_MAX_MS = 5_000
 /** Making a checkpoint durable may take this share of the time between two of them. */
 const CHECKPOINT_SHARE = 0.25
 
@@ -28,6 +30,14 @@ export interface ArchiveRunInput {
   readonly xattrs: ReadStageInput['xattrs']
   readonly checkpointIntervalMs: number
   readonly monotonicMs: () => number
+  /** Rejects where the archive may not grow any further. Called often: it must be cheap. */
+  readonly assertRoom: (bytesDone: number) => Promise<void>
+}
+
+/** What a run has made. */
+export interface ArchiveMade extends DigestResult {
+  /** Of the archive, where it was asked for. */
+  readonly sha1?: string
 }
 
 interface Parts {
@@ -49,8 +59,12 @@ export class ArchiveRun {
   #saving: Promise<void> = Promise.resolve()
   #wantedId = 0
   #nextCheckpointAtMs: number
+  /** Aborts when the threads are to end at once. */
+  readonly #ended = new AbortController()
+  #stopTimer: NodeJS.Timeout | undefined
   #failure: unknown = null
   #itemsDone = 0
+  #isAskingForRoom = false
 
   constructor(input: ArchiveRunInput, context: EngineContext, threads: Threads) {
     this.#input = input
@@ -67,29 +81,36 @@ export class ArchiveRun {
     return this.#itemsDone
   }
 
+  get bytesDone(): number {
+    return this.#ring.bytesDone
+  }
+
   /** Rejects with the reason of the signal where it was told to stop before the end. */
-  async run(): Promise<DigestResult> {
+  async run(): Promise<ArchiveMade> {
     const { signal } = this.#context
     const onAbort = (): void => this.#stop()
     signal.addEventListener('abort', onAbort, { once: true })
     if (signal.aborted) onAbort()
     const timer = setInterval(() => this.#tick(), REPORT_INTERVAL_MS)
     try {
-      const [digest, ...others] = this.#start()
-      await Promise.all([digest, ...others].map((stage) => this.#watch(stage)))
+      const [digest, write, ...others] = this.#start()
+      await Promise.all([digest, write, ...others].map((stage) => this.#watch(stage)))
+      clearTimeout(this.#stopTimer)
       await this.#saving
       if (this.#failure !== null) throw toError(this.#failure)
-      const made = await digest
-      if (made === null) {
+      const [made, written] = [await digest, await write]
+      if (made === null || written === null) {
         signal.throwIfAborted()
         throw new Error('the archive ended without a result')
       }
       this.#report()
-      return made
+      return written.sha1 === null ? made : { ...made, sha1: written.sha1 }
     } finally {
       clearInterval(timer)
+      clearTimeout(this.#stopTimer)
       signal.removeEventListener('abort', onAbort)
-      this.#threads.giveRing(this.#memory)
+      // A thread that had to be ended may yet be writing to it, from within a file call.
+      if (this.#failure === null) this.#threads.giveRing(this.#memory)
     }
   }
 
@@ -99,12 +120,16 @@ export class ArchiveRun {
     // Nothing goes on from a cancelled run, and a lost one may not save.
     const atOnce = why === 'cancel' || why === 'lease_lost'
     if (atOnce) this.#fail(reason)
-    else this.#ring.stop(STOPPING)
+    else {
+      this.#ring.stop(STOPPING)
+      this.#stopTimer = setTimeout(() => this.#fail(reason), CHECKPOINT_MAX_MS)
+    }
   }
 
   #fail(error: unknown): void {
     this.#failure ??= error
     this.#ring.stop(ABORTED)
+    this.#ended.abort(this.#failure)
   }
 
   /** The first failure ends the others, which then only say that they were ended. */
@@ -117,23 +142,23 @@ export class ArchiveRun {
     }
   }
 
-  #start(): [Promise<DigestResult | null>, ...Promise<unknown>[]] {
+  #start(): [Promise<DigestResult | null>, Promise<WriteResult | null>, ...Promise<unknown>[]] {
     const { plan } = this.#input
+    const stop = this.#ended.signal
     const onNews = (news: News): void => this.#take(news)
     const packers = Array.from({ length: this.#memory.packers }, (_, packer) =>
       plan.compression === 'none'
         ? Promise.resolve()
-        : this.#threads.run('pack', {
-            ring: this.#memory,
-            compression: plan.compression,
-            level: plan.level,
-            packer,
-          }),
+        : this.#threads.run(
+            'pack',
+            { ring: this.#memory, compression: plan.compression, level: plan.level, packer },
+            stop,
+          ),
     )
     return [
-      this.#threads.run('digest', this.#digestInput(), onNews),
-      this.#threads.run('write', this.#writeInput(), onNews),
-      this.#threads.run('read', this.#readInput(), onNews),
+      this.#threads.run('digest', this.#digestInput(), stop, onNews),
+      this.#threads.run('write', this.#writeInput(), stop, onNews),
+      this.#threads.run('read', this.#readInput(), stop, onNews),
       ...packers,
     ]
   }
@@ -143,6 +168,7 @@ export class ArchiveRun {
     return {
       ring: this.#memory,
       root: Buffer.from(plan.root).toString('latin1'),
+      rootId: plan.rootId,
       ignore: plan.ignore,
       never: plan.never,
       readyCount: 2,
@@ -157,10 +183,11 @@ export class ArchiveRun {
   }
 
   #writeInput(): WriteStageInput {
-    const { paths, resume } = this.#input
+    const { plan, paths, resume } = this.#input
     return {
       ring: this.#memory,
       archivePath: paths.archive,
+      withSha1: plan.withSha1,
       archiveBytes: resume?.archiveBytes ?? 0,
       promised: resume?.checkpoint.archive ?? null,
       markArchiveBytes: resume?.checkpoint.archive.markArchiveBytes ?? 0,
@@ -248,10 +275,22 @@ export class ArchiveRun {
 
   #tick(): void {
     this.#report()
+    this.#askForRoom()
     if (this.#input.monotonicMs() < this.#nextCheckpointAtMs) return
     this.#nextCheckpointAtMs = Number.POSITIVE_INFINITY
     this.#wantedId += 1
     this.#ring.wantCheckpoint(this.#wantedId)
+  }
+
+  #askForRoom(): void {
+    if (this.#isAskingForRoom) return
+    this.#isAskingForRoom = true
+    this.#input
+      .assertRoom(this.#ring.bytesDone)
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#isAskingForRoom = false
+      })
   }
 
   #report(): void {

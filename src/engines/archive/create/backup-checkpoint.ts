@@ -1,8 +1,10 @@
 import type { JsonObject } from '../../../core/json.ts'
-import type { DigestResult, ManifestNews } from './digest-stage.ts'
+import type { ArchiveMade } from './archive-run.ts'
+import type { ManifestNews } from './digest-stage.ts'
 import type { ReadPosition } from './position.ts'
 import type { TreeSize } from './scan-stage.ts'
 import type { ArchiveNews } from './write-stage.ts'
+import type { XattrFate } from './xattr-source.ts'
 
 /** Stored with every checkpoint: one of another version is not gone on with. */
 const CHECKPOINT_VERSION = 1
@@ -29,8 +31,9 @@ export interface ArchivingCheckpoint extends Common {
 export interface PublishingCheckpoint extends Common {
   readonly phase: 'publishing'
   readonly keys: { readonly archive: string; readonly manifest: string }
-  readonly made: DigestResult
+  readonly made: ArchiveMade
   readonly itemsDone: number
+  readonly xattrs: XattrFate
 }
 
 export type BackupCheckpoint = ArchivingCheckpoint | PublishingCheckpoint

@@ -61,11 +61,21 @@ function reportPublishing(
 export function toResult(
   poolId: string,
   compression: Compression,
-  { keys, made }: PublishingCheckpoint,
+  { keys, made, xattrs }: PublishingCheckpoint,
 ): EngineResult {
-  const { contentBytes, fileCount, entryCount, tarBytes, archiveBytes, sha256 } = made
+  const { contentBytes, fileCount, entryCount, tarBytes, archiveBytes, sha256, sha1 } = made
   return {
-    result: { archiveBytes, contentBytes, fileCount, entryCount, compression, sha256 },
+    result: {
+      archiveBytes,
+      contentBytes,
+      fileCount,
+      entryCount,
+      compression,
+      sha256,
+      // No warning: on a machine without the tool everybody would have it, and few have anything to lose.
+      xattrs,
+      ...(sha1 === undefined ? {} : { sha1 }),
+    },
     snapshot: {
       poolId,
       format: 'archive',

@@ -37,7 +37,7 @@ export function createWorld(
     pools: { open: async () => pool },
     threads,
     clock: systemClock,
-    forbiddenRoots: [join(folder, 'data')],
+    forbiddenRoots: async () => [join(folder, 'data')],
     ...options,
   })
   return {

@@ -134,7 +134,7 @@ suite('a backup of a folder', () => {
         mkdirSync(out)
         execFileSync('tar', ['-xpf', archiveOf(world, result), '-C', out], { stdio: 'ignore' })
         const list = (folder: string): string =>
-          execFileSync('find', ['.', '-printf', '%p\\0%y\\0%m\\0%T@\\0%l\\0%n\\n'], { cwd: folder })
+          execFileSync('find', ['.', '-printf', '%p\\0%y\\0%m\\0%Ts\\0%l\\0%n\\n'], { cwd: folder })
             .toString('latin1')
             .split('\n')
             .sort()
@@ -241,7 +241,7 @@ suite('a backup of a folder', () => {
       writeFileSync(join(world.tree, 'data', 'secret'), 'x')
       const inner = createWorld(threads, {
         folder: world.folder,
-        forbiddenRoots: [join(world.tree, 'data')],
+        forbiddenRoots: async () => [join(world.tree, 'data')],
       })
       const run = recordRun()
       const result = await inner.engine.run(inner.task(), run.context)
@@ -250,7 +250,8 @@ suite('a backup of a folder', () => {
         ['.'],
       )
       assert.equal(run.warnings[0]?.code, 'skipped_own_data')
-      const inside = createWorld(threads, { folder: world.folder, forbiddenRoots: [world.folder] })
+      const { folder } = world
+      const inside = createWorld(threads, { folder, forbiddenRoots: async () => [folder] })
       await assert.rejects(inside.engine.check(inside.task()), isCode('invalid', /Holdfast itself/))
     }))
 

@@ -1,7 +1,14 @@
 import { AppError, noRoom } from '../../../core/errors.ts'
 import type { Clock } from '../../../platform/clock.ts'
+import { systemCodeOf } from '../../../platform/files.ts'
 import type { Pool, PoolDirectory } from '../../../pools/pool.ts'
-import type { Engine, EngineContext, EngineResult, EngineTask } from '../../engine.ts'
+import type {
+  AssertAllowedPath,
+  Engine,
+  EngineContext,
+  EngineResult,
+  EngineTask,
+} from '../../engine.ts'
 import { COMPRESSIONS } from '../format/manifest.ts'
 import { ArchiveRun, type ArchiveRunInput, syncFile } from './archive-run.ts'
 import {
@@ -24,7 +31,13 @@ import { copyStaged, planResume, type Resume, type StagedPaths } from './resume.
 import { ABORTED, createControl, Ring } from './ring.ts'
 import type { TreeSize } from './scan-stage.ts'
 import { StageError, type Threads } from './threads.ts'
-import { readXattrs, type TreeXattrs, type XattrMap } from './xattr-source.ts'
+import {
+  fateOf,
+  readXattrs,
+  type TreeXattrs,
+  type XattrFate,
+  type XattrMap,
+} from './xattr-source.ts'
 
 /** A pause, a crash or a shutdown costs at most about this much of the work. */
 const CHECKPOINT_INTERVAL_MS = 2_000
@@ -37,8 +50,10 @@ export interface BackupDirectoryOptions {
   readonly pools: PoolDirectory
   readonly threads: Threads
   readonly clock: Clock
-  /** Folders that are never backed up: the data folder. */
-  readonly forbiddenRoots: readonly string[]
+  /** Folders that are never backed up: the data folder, and those of pools. */
+  readonly forbiddenRoots: () => Promise<readonly string[]>
+  /** Throws where the account that asks may not use a folder (its real path). Left out, everybody may use all. */
+  readonly assertAllowedPath?: AssertAllowedPath
   readonly checkpointIntervalMs?: number
   /** Told when an archive is whole, before it is put on the disk and published: for measuring. */
   readonly onArchived?: (monotonicMs: number) => void
@@ -68,6 +83,10 @@ function warnOfLostXattrs({ lost, lostMore }: TreeXattrs, context: EngineContext
   }
 }
 
+/** What is not yet read may turn out to shrink by nothing. */
+const roomForRest = (tarBytes: number, bytesDone: number): number =>
+  Math.max(1, tarBytes - bytesDone)
+
 async function outOfRoom(pool: Pool, neededBytes: number, cause: unknown): Promise<AppError> {
   const { message, details } = noRoom(neededBytes, (await pool.freeBytes()) ?? 0)
   return new AppError('no_room', message, details, cause)
@@ -86,13 +105,13 @@ export class BackupDirectory implements Engine {
   }
 
   async check(task: EngineTask): Promise<void> {
-    await planBackup(parseBackupWish(task), this.#options.forbiddenRoots)
+    await this.#plan(task)
     await this.#poolOf(task)
   }
 
   async run(task: EngineTask, context: EngineContext): Promise<EngineResult> {
     context.signal.throwIfAborted()
-    const plan = await planBackup(parseBackupWish(task), this.#options.forbiddenRoots)
+    const plan = await this.#plan(task)
     const pool = await this.#poolOf(task)
     const earlier = parseBackupCheckpoint(context.checkpoint, plan.fingerprint)
     // What an earlier run left may turn out to be of no use: then it is made anew.
@@ -116,6 +135,14 @@ export class BackupDirectory implements Engine {
         await pool.remove(keys.manifest)
       }
     }
+  }
+
+  /** Allowed or not is asked anew for each run: the path may lead elsewhere by now. */
+  async #plan(task: EngineTask): Promise<BackupPlan> {
+    const wish = parseBackupWish(task)
+    const plan = await planBackup(wish, await this.#options.forbiddenRoots())
+    await this.#options.assertAllowedPath?.(task, plan.root, wish.path)
+    return plan
   }
 
   async #poolOf(task: EngineTask): Promise<Pool> {
@@ -158,7 +185,7 @@ export class BackupDirectory implements Engine {
     earlier: ArchivingCheckpoint | null,
   ): Promise<PublishingCheckpoint | null> {
     const { task, context, pool, plan } = work
-    const { size, xattrs } = await this.#look(plan, context, earlier)
+    const { size, xattrs, xattrFate } = await this.#look(plan, context, earlier)
     const share = plan.compression === 'none' ? 1 : PACKED_SHARE_MIN
     const kept = earlier?.archive.archiveBytes ?? 0
     const inPlace = earlier !== null && context.predecessorEnded
@@ -177,7 +204,7 @@ export class BackupDirectory implements Engine {
     }
     const createdAtMs = earlier?.createdAtMs ?? this.#options.clock.nowMs()
     const run = { plan, size, stem, paths, createdAtMs, resume, xattrs }
-    const made = await this.#archive(work, run, neededBytes)
+    const made = await this.#archive(work, run)
     if (made === null) return null
     this.#options.onArchived?.(this.#options.clock.monotonicMs())
     await Promise.all([syncFile(paths.archive), syncFile(paths.manifest)])
@@ -188,6 +215,7 @@ export class BackupDirectory implements Engine {
       createdAtMs,
       size,
       keys: objectKeys(plan.sourceId, own, plan.compression),
+      xattrs: xattrFate,
       ...made,
     }
     await publishArchive(pool, publishing, context)
@@ -196,17 +224,27 @@ export class BackupDirectory implements Engine {
 
   async #archive(
     { context, pool, plan }: Work,
-    staged: Omit<ArchiveRunInput, 'checkpointIntervalMs' | 'monotonicMs'>,
-    neededBytes: number,
+    staged: Omit<ArchiveRunInput, 'checkpointIntervalMs' | 'monotonicMs' | 'assertRoom'>,
   ): Promise<Pick<PublishingCheckpoint, 'made' | 'itemsDone'> | null> {
     const { threads, clock, checkpointIntervalMs = CHECKPOINT_INTERVAL_MS } = this.#options
     const monotonicMs = () => clock.monotonicMs()
-    const input = { ...staged, checkpointIntervalMs, monotonicMs }
+    const assertRoom = async (bytesDone: number): Promise<void> => {
+      // What is left of the reserve is for the records: without it not even the end could be written.
+      if ((await pool.freeBytes()) === 0) throw noRoom(roomForRest(size.tarBytes, bytesDone), 0)
+    }
+    const { size } = staged
+    const input = { ...staged, checkpointIntervalMs, monotonicMs, assertRoom }
     const run = new ArchiveRun(input, context, threads)
     try {
       const made = await run.run()
       return { made, itemsDone: run.itemsDone }
     } catch (error) {
+      const neededBytes = roomForRest(size.tarBytes, run.bytesDone)
+      // The records lie on that disk, too, and were the first to meet its end.
+      const isForRecords = error instanceof AppError && error.code === 'no_room'
+      if (isForRecords && (await pool.freeBytes()) === 0) {
+        throw await outOfRoom(pool, neededBytes, error)
+      }
       if (!(error instanceof StageError)) throw error
       const { name, errno } = error.failure
       if (name === 'StagedDamaged') return null
@@ -223,19 +261,22 @@ export class BackupDirectory implements Engine {
     plan: BackupPlan,
     context: EngineContext,
     earlier: ArchivingCheckpoint | null,
-  ): Promise<{ size: TreeSize; xattrs: XattrMap }> {
+  ): Promise<{ size: TreeSize; xattrs: XattrMap; xattrFate: XattrFate }> {
     const ended = new AbortController()
     const signal = AbortSignal.any([context.signal, ended.signal])
-    const looking = readXattrs(plan.root, signal)
+    const looking = readXattrs({ path: toLatin1(plan.root), id: plan.rootId }, signal)
     looking.catch(() => {
       // It is awaited below, unless sizing fails first.
     })
     try {
       const size = earlier?.size ?? (await this.#scan(plan, context))
-      const found = await looking
+      const found = await looking.catch((error: unknown) => {
+        const errno = systemCodeOf(error)
+        throw errno === null ? error : explainRoot(error, errno, plan.path)
+      })
       // An earlier run has said what is lost.
       if (earlier === null) warnOfLostXattrs(found, context)
-      return { size, xattrs: found.values }
+      return { size, xattrs: found.values, xattrFate: fateOf(found) }
     } finally {
       ended.abort()
     }
@@ -259,8 +300,9 @@ export class BackupDirectory implements Engine {
     report(null, null)
     const timer = setInterval(() => report(ring.bytesDone, ring.itemsDone), SCAN_REPORT_INTERVAL_MS)
     try {
-      const { ignore, never } = plan
-      const size = await this.#options.threads.run('scan', { ring: memory, root, ignore, never })
+      const { rootId, ignore, never } = plan
+      const input = { ring: memory, root, rootId, ignore, never }
+      const size = await this.#options.threads.run('scan', input, context.signal)
       report(size.contentBytes, size.itemCount)
       return size
     } catch (error) {

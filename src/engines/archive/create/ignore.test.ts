@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
-import { IGNORE_FILE_BYTES_MAX, parseIgnore, readIgnoreFile } from './ignore.ts'
+import { checkIgnore, IGNORE_BYTES_MAX, parseIgnore, readIgnoreFile } from './ignore.ts'
 
 /** Patterns, then paths that are left out and paths that are kept. A slash at the end stands for a directory. */
 const TABLE: readonly (readonly [string, readonly string[], readonly string[]])[] = [
@@ -34,6 +34,10 @@ const TABLE: readonly (readonly [string, readonly string[], readonly string[]])[
   ['(x)+', ['(x)+'], ['x', 'xx']],
   ['d\n!d/e', ['d/', 'd/x'], ['d/e', 'd/e/f']],
   ['ünï*', ['ünïcode'], ['unicode']],
+  ['a***b', ['ab', 'axxb'], ['a/b']],
+  ['***/b', ['b', 'xb', 'x/b', 'x/y/b'], ['bx']],
+  ['/a/**/**/b', ['a/b', 'a/x/b', 'a/x/y/b'], ['b', 'x/a/b', 'ab']],
+  ['[!-~]x', ['ax', '!x'], ['éx', ' x']],
 ]
 
 suite('parseIgnore', () => {
@@ -61,6 +65,46 @@ suite('parseIgnore', () => {
     assert.equal(rules.excludes('a'.repeat(250), false), false)
     assert.ok(performance.now() - began < 500)
   })
+
+  test('looks at the caller while it matches, so that a long list can be stopped', () => {
+    let steps = 0
+    const rules = parseIgnore('*a*a*b\n'.repeat(100), () => {
+      steps += 1
+      if (steps === 50) throw new Error('enough')
+    })
+    assert.throws(() => rules.excludes('a'.repeat(250), false), /enough/)
+    assert.equal(steps, 50)
+  })
+
+  test('a run of stars is one star, however long', () => {
+    const rules = parseIgnore(`${'*'.repeat(60_000)}b\n${'**/'.repeat(20_000)}c`)
+    const began = performance.now()
+    assert.equal(rules.excludes(`${'a'.repeat(250)}b`, false), true)
+    assert.equal(rules.excludes('d/e/c', false), true)
+    assert.equal(rules.excludes('a'.repeat(250), false), false)
+    assert.ok(performance.now() - began < 100)
+  })
+
+  test('an automaton of any length needs no deep stack', () => {
+    assert.equal(parseIgnore('**/*a'.repeat(5_000)).excludes('a', false), false)
+  })
+})
+
+suite('checkIgnore', () => {
+  const refused = {
+    'more bytes than are honoured': ['é\n'.repeat(IGNORE_BYTES_MAX / 2), /bytes/],
+    'one rule made of thousands': ['**/a'.repeat(5_000), /more than 1000 characters/],
+    'more rules than are honoured': ['*a*a*a*b\n'.repeat(2_001), /2001 ignore rules/],
+  } as const
+  for (const [what, [text, message]] of Object.entries(refused)) {
+    test(`refuses ${what}`, () => {
+      assert.throws(() => checkIgnore(text), { code: 'invalid', message })
+    })
+  }
+
+  test('counts neither comments nor empty lines', () => {
+    checkIgnore('# why\n\n'.repeat(3_000) + 'a\n'.repeat(2_000))
+  })
 })
 
 suite('readIgnoreFile', () => {
@@ -86,7 +130,7 @@ suite('readIgnoreFile', () => {
       assert.equal(readIgnoreFile(folder), '')
       writeFileSync(join(folder, 'rules'), 'secret')
       symlinkSync('rules', join(folder, '.pteroignore'))
-      writeFileSync(join(folder, '.pelicanignore'), 'x'.repeat(IGNORE_FILE_BYTES_MAX + 1))
+      writeFileSync(join(folder, '.pelicanignore'), 'x'.repeat(IGNORE_BYTES_MAX + 1))
       assert.equal(readIgnoreFile(folder), '')
     }))
 })

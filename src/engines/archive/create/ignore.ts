@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { join } from 'node:path'
+import { AppError } from '../../../core/errors.ts'
 
 /**
  * Which paths a backup leaves out. The rules are those of sabhiram/go-gitignore,
@@ -22,7 +23,8 @@ interface Step {
   /** `end` accepts; `split` goes to both. */
   readonly is: 'char' | 'class' | 'any' | 'no-slash' | 'split' | 'end'
   readonly code: number
-  readonly members: ReadonlySet<number> | null
+  /** One byte for each code: whether it is a member. */
+  readonly members: Uint8Array | null
   readonly negated: boolean
   /** Where to go on; a split also goes to `other`. */
   next: number
@@ -30,7 +32,9 @@ interface Step {
 }
 
 const SLASH = 0x2f
-export const IGNORE_FILE_BYTES_MAX = 32 * 1024
+export const IGNORE_BYTES_MAX = 32 * 1024
+const RULES_MAX = 2_000
+const RULE_LENGTH_MAX = 1_000
 const IGNORE_FILES = ['.holdfastignore', '.pteroignore', '.pelicanignore']
 
 /** Builds the automaton of one pattern, front to back. */
@@ -39,6 +43,7 @@ class Automaton {
   /** Which steps were put into the present list, by the round in which they were. */
   #seen = new Int32Array(0)
   #round = 0
+  readonly #toReach: number[] = []
 
   add(is: Step['is'], more: Partial<Step> = {}): number {
     const at = this.#steps.length
@@ -99,14 +104,17 @@ class Automaton {
     return now.some((index) => this.#steps[index]?.is === 'end')
   }
 
-  #reach(index: number, list: number[]): void {
-    const step = this.#steps[index]
-    if (step === undefined || this.#seen[index] === this.#round) return
-    this.#seen[index] = this.#round
-    if (step.is === 'split') {
-      this.#reach(step.next, list)
-      this.#reach(step.other, list)
-    } else list.push(index)
+  /** Puts the steps that can be stood at from `start` on into the list. */
+  #reach(start: number, list: number[]): void {
+    const toReach = this.#toReach
+    toReach.push(start)
+    for (let index = toReach.pop(); index !== undefined; index = toReach.pop()) {
+      const step = this.#steps[index]
+      if (step === undefined || this.#seen[index] === this.#round) continue
+      this.#seen[index] = this.#round
+      if (step.is === 'split') toReach.push(step.other, step.next)
+      else list.push(index)
+    }
   }
 }
 
@@ -114,7 +122,7 @@ function takes(step: Step, code: number): boolean {
   if (step.is === 'char') return step.code === code
   if (step.is === 'any') return true
   if (step.is === 'no-slash') return code !== SLASH
-  return step.is === 'class' && (step.members?.has(code) ?? false) !== step.negated
+  return step.is === 'class' && (step.members?.[code] === 1) !== step.negated
 }
 
 /** `[a-z]` and `[^a-z]`; answers the position after it, or `null` where it is not closed. */
@@ -123,16 +131,23 @@ function addClass(automaton: Automaton, pattern: string, start: number): number 
   if (end < 0) return null
   const negated = pattern[start + 1] === '^'
   const body = pattern.slice(start + (negated ? 2 : 1), end)
-  const members = new Set<number>()
+  const members = new Uint8Array(256)
   for (let at = 0; at < body.length; at += 1) {
     const from = body.charCodeAt(at)
     const range = body[at + 1] === '-' && at + 2 < body.length
     const to = range ? body.charCodeAt(at + 2) : from
-    for (let code = from; code <= to; code += 1) members.add(code)
+    for (let code = from; code <= to; code += 1) members[code] = 1
     if (range) at += 2
   }
   automaton.add('class', { members, negated })
   return end + 1
+}
+
+/** Where a run of `token` that changes nothing ends. */
+function behind(pattern: string, token: string, at: number): number {
+  let next = at
+  while (pattern.startsWith(token, next)) next += token.length
+  return next
 }
 
 /** Adds what stands at `at` of the pattern and answers where the next begins. */
@@ -144,14 +159,14 @@ function addToken(automaton: Automaton, pattern: string, at: number): number {
       automaton.repeat('any')
       automaton.text('/')
     })
-    return at + 4
+    return behind(pattern, '**/', at + 4)
   }
   if (pattern.startsWith('**/', at)) {
     automaton.optional(() => {
       automaton.repeat('any')
       automaton.text('/')
     })
-    return at + 3
+    return behind(pattern, '**/', at + 3)
   }
   if (pattern.startsWith('/**', at)) {
     automaton.optional(() => {
@@ -163,7 +178,9 @@ function addToken(automaton: Automaton, pattern: string, at: number): number {
   const character = pattern[at] ?? ''
   if (character === '*') {
     automaton.repeat('no-slash')
-    return at + 1
+    let next = at + 1
+    while (pattern[next] === '*' && !pattern.startsWith('**/', next)) next += 1
+    return next
   }
   if (character === '\\' && at + 1 < pattern.length) {
     automaton.text(pattern[at + 1] ?? '')
@@ -205,18 +222,45 @@ interface Rule {
   readonly automaton: Automaton
 }
 
-function parseRule(line: string): Rule | null {
+/** The pattern of one line and what it does; `null` where the line has none. */
+function readRule(line: string): { negates: boolean; pattern: string } | null {
   if (line.startsWith('#')) return null
-  let text = line.replace(/\r+$/, '').replace(/^ +| +$/g, '')
+  let text = line
+    .replace(/(?<!\r)\r+$/, '')
+    .replace(/^ +/, '')
+    .replace(/(?<! ) +$/, '')
   const negates = text.startsWith('!')
   if (negates) text = text.slice(1)
   if (text.startsWith('#') || text.startsWith('!')) text = text.slice(1)
   if (text === '') return null
-  return { negates, automaton: compile(Buffer.from(text).toString('latin1')) }
+  return { negates, pattern: Buffer.from(text).toString('latin1') }
 }
 
-export function parseIgnore(text: string): IgnoreRules {
-  const rules = text.split('\n').flatMap((line) => parseRule(line) ?? [])
+/** Refuses rules that would cost more for each path than a backup can bear. Throws `invalid`. */
+export function checkIgnore(text: string): void {
+  const invalid = (message: string): AppError => new AppError('invalid', message)
+  const bytes = Buffer.byteLength(text)
+  if (bytes > IGNORE_BYTES_MAX) {
+    throw invalid(`the ignore rules have ${bytes} bytes: at most ${IGNORE_BYTES_MAX} are honoured`)
+  }
+  const rules = text.split('\n').flatMap((line) => readRule(line) ?? [])
+  if (rules.length > RULES_MAX) {
+    throw invalid(`there are ${rules.length} ignore rules: at most ${RULES_MAX} are honoured`)
+  }
+  const long = rules.find(({ pattern }) => pattern.length > RULE_LENGTH_MAX)
+  if (long === undefined) return
+  const start = Buffer.from(long.pattern, 'latin1').toString('utf8').slice(0, 40)
+  throw invalid(
+    `the ignore rule that begins with ${start} has more than ${RULE_LENGTH_MAX} characters: shorten it`,
+  )
+}
+
+/** `onStep` is called again and again while a path is matched; what it throws ends the matching. */
+export function parseIgnore(text: string, onStep: () => void = () => undefined): IgnoreRules {
+  const rules: readonly Rule[] = text.split('\n').flatMap((line) => {
+    const rule = readRule(line)
+    return rule === null ? [] : { negates: rule.negates, automaton: compile(rule.pattern) }
+  })
   return {
     reincludes: rules.some((rule) => rule.negates),
     excludes(path, isDirectory) {
@@ -224,6 +268,7 @@ export function parseIgnore(text: string): IgnoreRules {
       for (let index = rules.length - 1; index >= 0; index -= 1) {
         const rule = rules[index]
         if (rule === undefined) continue
+        onStep()
         if (rule.automaton.matches(path)) return !rule.negates
         if (isDirectory && rule.automaton.matches(`${path}/`)) return !rule.negates
       }
@@ -249,8 +294,8 @@ export function readIgnoreFile(root: string): string {
     }
     try {
       const found = fstatSync(fd)
-      if (!found.isFile() || found.size > IGNORE_FILE_BYTES_MAX) continue
-      const buffer = Buffer.alloc(IGNORE_FILE_BYTES_MAX)
+      if (!found.isFile() || found.size > IGNORE_BYTES_MAX) continue
+      const buffer = Buffer.alloc(IGNORE_BYTES_MAX)
       return buffer.toString('utf8', 0, readSync(fd, buffer, 0, buffer.length, 0))
     } finally {
       closeSync(fd)

@@ -3,6 +3,7 @@ import {
   appendFileSync,
   closeSync,
   fstatSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -16,6 +17,7 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite, test } from 'node:test'
+import { folderIdOf } from '../../../platform/folder-identity.ts'
 import { BLOCK_BYTES, decodeTarBlock, paddedBytes, type TarMember } from '../format/tar-header.ts'
 import { FileContent } from './file-content.ts'
 import { ReadStage } from './read-stage.ts'
@@ -139,6 +141,7 @@ suite('a tree that changes between the reading of its names and of its files', (
         {
           ring: memory,
           root: tree,
+          rootId: folderIdOf(lstatSync(tree, { bigint: true })),
           ignore: '',
           never: [],
           readyCount: 0,

@@ -21,6 +21,7 @@ export interface ReadStageInput {
   readonly ring: RingMemory
   /** Absolute, latin1. */
   readonly root: string
+  readonly rootId: string
   readonly ignore: string
   /** `<device>:<inode>` of directories that are left out. */
   readonly never: readonly string[]
@@ -44,13 +45,14 @@ export interface PositionNews extends ReadPosition {
 }
 
 const OPEN_FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-const HOLE_BYTES_MIN = 4096n
+const HOLE_BYTES_MIN = 4096
 const SCRATCH_BYTES = 64 * 1024
 const ROOT_NAME = Buffer.from('.')
 
 const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'UNKNOWN'
 
-const isSparse = (found: BigIntStats): boolean => found.size - found.blocks * 512n >= HOLE_BYTES_MIN
+const isSparse = (found: BigIntStats): boolean =>
+  Number(found.size) - Number(found.blocks) * 512 >= HOLE_BYTES_MIN
 
 /** Walks the tree and turns it into slots of tar bytes. */
 export class ReadStage {
@@ -87,7 +89,8 @@ export class ReadStage {
     })
     this.#walk = new Walk({
       root: input.root,
-      ignore: parseIgnore(input.ignore),
+      rootId: input.rootId,
+      ignore: parseIgnore(input.ignore, () => this.#ring.throwIfAborted()),
       resume: input.resume,
       never: new Set(input.never),
       onTrouble: (trouble) => this.#troubles.walk(trouble),
@@ -195,7 +198,7 @@ export class ReadStage {
       name: path === '' ? ROOT_NAME : toBytes(path),
       type,
       bytes: type === 'file' ? Number(found.size) : 0,
-      mode: Number(found.mode & 0o7777n),
+      mode: Number(found.mode) & 0o7777,
       uid: Number(found.uid),
       gid: Number(found.gid),
       modifiedAtNs: found.mtimeNs,

@@ -10,11 +10,11 @@
  * Every wait looks at the abort word each time it wakes, so that no thread
  * waits for one that has died.
  */
-export const SLOT_BYTES = 256 * 1024
-export const NOTES_BYTES = 384 * 1024
-export const SLOT_COUNT = 24
+export const SLOT_BYTES = 1024 * 1024
+export const NOTES_BYTES = 512 * 1024
+export const SLOT_COUNT = 8
 /** A frame of a compressed archive spans at most this many slots. */
-export const FRAME_SLOTS = 16
+export const FRAME_SLOTS = 4
 export const PACKERS_MAX = 4
 /** What a frame can grow to when it cannot be compressed at all. */
 export const BOX_BYTES = FRAME_SLOTS * SLOT_BYTES + 256 * 1024

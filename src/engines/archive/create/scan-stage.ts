@@ -8,6 +8,7 @@ export interface ScanStageInput {
   readonly ring: RingMemory
   /** Absolute, latin1. */
   readonly root: string
+  readonly rootId: string
   readonly ignore: string
   readonly never: readonly string[]
 }
@@ -34,7 +35,8 @@ export function scanTree(input: ScanStageInput): TreeSize {
   let tarBytes = END_BYTES
   const walk = new Walk({
     root: input.root,
-    ignore: parseIgnore(input.ignore),
+    rootId: input.rootId,
+    ignore: parseIgnore(input.ignore, () => ring.throwIfAborted()),
     resume: null,
     never: new Set(input.never),
     // What cannot be read is said by the pass that reads.

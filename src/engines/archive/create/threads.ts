@@ -1,4 +1,6 @@
 import { Worker } from 'node:worker_threads'
+import { endThread, endWhenDeaf, STOP_GRACE_MS } from '../end-thread.ts'
+import { threadEnv } from '../thread-env.ts'
 import { createRing, type RingMemory } from './ring.ts'
 import type { StageFailure, StageInput, StageName, StageResult } from './thread.ts'
 
@@ -27,10 +29,24 @@ type Message =
   | { readonly is: 'done'; readonly result: unknown }
   | { readonly is: 'failed'; readonly failure: StageFailure }
 
+export interface ThreadsOptions {
+  /** What a thread runs: for tests of threads that do not stop. */
+  readonly program?: URL
+  readonly stopGraceMs?: number
+}
+
 /** Runs stages in threads of their own and keeps the threads. An idle thread keeps no process alive. */
 export class Threads {
+  readonly #program: URL
+  readonly #stopGraceMs: number
   readonly #idle: Worker[] = []
+  readonly #busy = new Set<Worker>()
   readonly #rings: RingMemory[] = []
+
+  constructor(options: ThreadsOptions = {}) {
+    this.#program = options.program ?? new URL('./thread.ts', import.meta.url)
+    this.#stopGraceMs = options.stopGraceMs ?? STOP_GRACE_MS
+  }
 
   /** Memory for one archive. Give it back when all its stages have settled: freed by itself it would lie for long. */
   takeRing(packers: number): RingMemory {
@@ -45,27 +61,34 @@ export class Threads {
     if (this.#rings.length < RINGS_MAX) this.#rings.push(ring)
   }
 
+  /** A thread that still works a while after `stop` has aborted, is ended: then this rejects with its reason. */
   run<Name extends StageName>(
     stage: Name,
     input: StageInput<Name>,
+    stop: AbortSignal,
     onNews: (news: never) => void = () => undefined,
   ): Promise<StageResult<Name>> {
     const thread = this.#idle.pop() ?? this.#start()
     const { promise, resolve, reject } = Promise.withResolvers<StageResult<Name>>()
+    this.#busy.add(thread)
     const settle = (keep: boolean): void => {
+      watch.clear()
+      this.#busy.delete(thread)
       thread.off('message', onMessage)
       thread.off('error', onError)
       thread.off('exit', onExit)
       if (keep && this.#idle.length < IDLE_MAX) {
         thread.unref()
         this.#idle.push(thread)
-      } else void thread.terminate()
+      } else void endThread(thread)
     }
     const onError = (error: unknown): void => {
       settle(false)
       reject(error)
     }
-    const onExit = (code: number): void => onError(new Error(`a thread ended with ${code}`))
+    const onExit = (code: number): void =>
+      onError(stop.aborted ? stop.reason : new Error(`a thread ended with ${code}`))
+    const watch = endWhenDeaf(thread, stop, this.#stopGraceMs, onError)
     const onMessage = (message: Message): void => {
       if (message.is === 'news') {
         onNews(message.news as never)
@@ -93,16 +116,19 @@ export class Threads {
   }
 
   #start(): Worker {
-    const thread = new Worker(new URL('./thread.ts', import.meta.url), { resourceLimits: LIMITS })
-    // One that dies while it is idle is not used again.
-    thread.once('exit', () => {
+    const thread = new Worker(this.#program, { env: threadEnv(), resourceLimits: LIMITS })
+    // One that dies while it is idle is not used again, and takes nobody along.
+    const forget = (): void => {
       const at = this.#idle.indexOf(thread)
       if (at >= 0) this.#idle.splice(at, 1)
-    })
+    }
+    thread.on('error', forget)
+    thread.once('exit', forget)
     return thread
   }
 
+  /** Ends all threads, those at work too. */
   async close(): Promise<void> {
-    await Promise.all(this.#idle.splice(0).map((thread) => thread.terminate()))
+    await Promise.all([...this.#idle.splice(0), ...this.#busy].map(endThread))
   }
 }

@@ -1,4 +1,18 @@
-import { closeSync, constants, existsSync, lstatSync, opendirSync, openSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  lstatSync,
+  opendirSync,
+  openSync,
+} from 'node:fs'
+import {
+  FolderReplaced,
+  folderIdOf,
+  idsUpwards,
+  openKnownFolder,
+} from '../../../platform/folder-identity.ts'
 import type { IgnoreRules } from './ignore.ts'
 
 /**
@@ -39,20 +53,25 @@ export interface WalkResume {
 }
 
 export interface WalkOptions {
-  /** Absolute, latin1. */
+  /** Absolute, latin1, every link resolved. */
   readonly root: string
+  /** `<device>:<inode>` of the root, as it was when it was looked at. */
+  readonly rootId: string
   readonly ignore: IgnoreRules
   readonly resume: WalkResume | null
-  /** `<device>:<inode>` of directories that are never entered. */
+  /** `<device>:<inode>` of directories that are never entered: neither they nor what lies in them may be the root. */
   readonly never: ReadonlySet<string>
   readonly onTrouble: (trouble: WalkTrouble) => void
 }
 
 interface Frame {
   readonly path: string
+  readonly name: string
+  readonly id: string
   /** What stands before `/<name>` in a path for file calls. */
-  readonly base: string
-  readonly fd: number | null
+  base: string
+  /** `null` where directories are reached by their paths, and of deep ones while the walk is further down. */
+  fd: number | null
   /** Name, a zero byte, and one letter for the kind: one string an entry, sorted by name bytes. */
   readonly names: readonly string[]
   index: number
@@ -60,16 +79,23 @@ interface Frame {
   untold: boolean
 }
 
-const LETTERS: Readonly<Record<string, WalkKind>> = {
-  d: 'directory',
-  f: 'file',
-  l: 'symlink',
-  s: 'special',
+/** Looks at the letter as a number: as the key of an object it would be hashed for every file. */
+function kindOf(item: string): WalkKind {
+  switch (item.charCodeAt(item.length - 1)) {
+    case 0x64: // d
+      return 'directory'
+    case 0x66: // f
+      return 'file'
+    case 0x6c: // l
+      return 'symlink'
+    default:
+      return 'special'
+  }
 }
 
 const OPEN_DIRECTORY =
   constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-/** Deeper than this, directories are reached by their path instead of an open descriptor. */
+/** Of directories deeper than this, only the one that the walk stands in is open. */
 const DESCRIPTORS_MAX = 64
 
 const errnoOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? 'UNKNOWN'
@@ -94,16 +120,18 @@ export class Walk {
   readonly #told: WalkEntry[] = []
   readonly #throughDescriptors: boolean
 
-  /** Throws the error of the file call where the root cannot be read. */
+  /** Throws `FolderReplaced` where the root is not the one that was looked at, or the error of the file call. */
   constructor(options: WalkOptions) {
     this.#options = options
     this.#throughDescriptors = existsSync('/proc/self/fd')
-    const { root, resume } = options
+    const { resume } = options
+    const root = this.#openRoot()
+    this.#frames.push(root)
     if (resume === null || (resume.path === '' && resume.include)) {
-      this.#told.push({ path: '', kind: 'directory', osPath: toOsPath(root) })
+      this.#told.push({ path: '', kind: 'directory', osPath: toOsPath(`${root.base}/.`) })
     }
     const way = resume === null || resume.path === '' ? [] : resume.path.split('/')
-    this.#enter('', root, way)
+    if (way.length > 0) this.#goTo(root, way)
   }
 
   next(): WalkEntry | null {
@@ -117,8 +145,9 @@ export class Walk {
         this.#leave()
         continue
       }
+      if (!this.#wake(frame)) continue
       frame.index += 1
-      this.#step(frame, item.slice(0, -2), LETTERS[item.slice(-1)] ?? 'special')
+      this.#step(frame, item.slice(0, -2), kindOf(item))
     }
   }
 
@@ -158,30 +187,46 @@ export class Walk {
 
   /** Says the directories on the way down that were held back. */
   #tellAncestors(): void {
-    for (const frame of this.#frames) {
+    const here = this.#frames.length - 1
+    for (const [index, frame] of this.#frames.entries()) {
       if (!frame.untold) continue
       frame.untold = false
-      this.#told.push({
-        path: frame.path,
-        kind: 'directory',
-        osPath: toOsPath(`${frame.base}/.`),
-      })
+      const isOpen = frame.fd !== null || !this.#throughDescriptors
+      const up = `${this.#frames[here]?.base}/.${'/..'.repeat(here - index)}`
+      const osPath = toOsPath(isOpen ? `${frame.base}/.` : up)
+      this.#told.push({ path: frame.path, kind: 'directory', osPath })
     }
   }
 
-  /** Opens a directory and goes down `way`, the names to where an earlier walk stood. */
+  #openRoot(): Frame {
+    const { root, rootId, never } = this.#options
+    const opened = openKnownFolder({ path: root, id: rootId })
+    const fd = this.#throughDescriptors ? opened : null
+    const base = fd === null ? root : `/proc/self/fd/${fd}`
+    try {
+      if (idsUpwards(toBytes(base)).some((id) => never.has(id))) throw new FolderReplaced()
+      const names = namesIn(base)
+      if (fd === null) closeSync(opened)
+      return { path: '', name: '', id: rootId, base, fd, names, index: 0, untold: false }
+    } catch (error) {
+      closeSync(opened)
+      throw error
+    }
+  }
+
+  /** Opens a directory below the root and goes down `way`, the names to where an earlier walk stood. */
   #enter(path: string, target: string, way: readonly string[]): boolean {
-    const fd =
-      this.#throughDescriptors && this.#frames.length < DESCRIPTORS_MAX
-        ? openSync(
-            toOsPath(target),
-            path === '' ? OPEN_DIRECTORY & ~constants.O_NOFOLLOW : OPEN_DIRECTORY,
-          )
-        : null
+    const fd = this.#throughDescriptors ? openSync(toOsPath(target), OPEN_DIRECTORY) : null
     const base = fd === null ? target : `/proc/self/fd/${fd}`
+    let id: string
     let names: string[]
     try {
-      if (path !== '' && this.#isOwn(base, path)) {
+      id = folderIdOf(
+        fd === null
+          ? lstatSync(toOsPath(`${base}/.`), { bigint: true })
+          : fstatSync(fd, { bigint: true }),
+      )
+      if (this.#isOwn(id, path)) {
         if (fd !== null) closeSync(fd)
         return false
       }
@@ -190,11 +235,46 @@ export class Walk {
       if (fd !== null) closeSync(fd)
       throw error
     }
-    const untold = path !== '' && way.length === 0
-    const frame: Frame = { path, base, fd, names, index: 0, untold }
+    const name = path.slice(path.lastIndexOf('/') + 1)
+    const frame: Frame = { path, name, id, base, fd, names, index: 0, untold: way.length === 0 }
     this.#frames.push(frame)
+    if (this.#frames.length > DESCRIPTORS_MAX + 1) this.#rest(this.#frames.at(-2))
     if (way.length > 0) this.#goTo(frame, way)
     return true
+  }
+
+  #rest(frame: Frame | undefined): void {
+    if (frame === undefined || frame.fd === null) return
+    closeSync(frame.fd)
+    frame.fd = null
+  }
+
+  /**
+   * Opens a deep directory again, name by name from the deepest one that stayed
+   * open: a path of several names would follow a link in the middle of it.
+   * Answers `false` where it is not there any more; nothing more of it is told.
+   */
+  #wake(frame: Frame): boolean {
+    if (frame.fd !== null || !this.#throughDescriptors) return true
+    let at = this.#frames[DESCRIPTORS_MAX - 1]?.fd ?? -1
+    let isOwned = false
+    try {
+      for (const { name, id } of this.#frames.slice(DESCRIPTORS_MAX)) {
+        const next = openSync(toOsPath(`/proc/self/fd/${at}/${name}`), OPEN_DIRECTORY)
+        if (isOwned) closeSync(at)
+        at = next
+        isOwned = true
+        if (folderIdOf(fstatSync(at, { bigint: true })) !== id) throw new FolderReplaced()
+      }
+      frame.fd = at
+      frame.base = `/proc/self/fd/${at}`
+      return true
+    } catch (error) {
+      if (isOwned) closeSync(at)
+      frame.index = frame.names.length
+      this.#options.onTrouble({ code: 'vanished', path: frame.path, errno: errnoOf(error) })
+      return false
+    }
   }
 
   #goTo(frame: Frame, way: readonly string[]): void {
@@ -219,10 +299,8 @@ export class Walk {
     }
   }
 
-  #isOwn(base: string, path: string): boolean {
-    if (this.#options.never.size === 0) return false
-    const { dev, ino } = lstatSync(toOsPath(`${base}/.`), { bigint: true })
-    if (!this.#options.never.has(`${dev}:${ino}`)) return false
+  #isOwn(id: string, path: string): boolean {
+    if (!this.#options.never.has(id)) return false
     this.#options.onTrouble({ code: 'skipped_own_data', path, errno: '' })
     return true
   }

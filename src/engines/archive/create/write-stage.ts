@@ -12,6 +12,12 @@ export interface WriteStageInput {
   readonly promised: { readonly archiveBytes: number; readonly sha256: string } | null
   /** Where the archive can be cut while the file is open that it was begun with. */
   readonly markArchiveBytes: number
+  readonly withSha1: boolean
+}
+
+export interface WriteResult {
+  /** Of the archive in hex; `null` where nobody asked for it. */
+  readonly sha1: string | null
 }
 
 export interface ArchiveNews {
@@ -42,6 +48,7 @@ export class WriteStage {
   readonly #ring: Ring
   readonly #fd: number
   #hash: Hash = createHash('sha256')
+  readonly #sha1: Hash | null
   #archiveBytes: number
   #markArchiveBytes: number
 
@@ -49,20 +56,22 @@ export class WriteStage {
     this.#input = input
     this.#say = say
     this.#ring = new Ring(input.ring)
+    this.#sha1 = input.withSha1 ? createHash('sha1') : null
     this.#archiveBytes = input.archiveBytes
     this.#markArchiveBytes = input.markArchiveBytes
     this.#fd = openSync(input.archivePath, input.promised === null ? 'w+' : 'r+', 0o600)
   }
 
-  /** Answers whether the archive is whole: `false` after a stop, which left a checkpoint. */
-  run(): boolean {
+  /** Answers `null` after a stop, which left a checkpoint. */
+  run(): WriteResult | null {
     try {
       this.#takePrefix()
       ftruncateSync(this.#fd, this.#archiveBytes)
       this.#ring.sayReady()
       const whole = this.#ring.packers === 0 ? this.#writeSlots() : this.#writeFrames()
-      if (whole) this.#ring.sayWritten(this.#archiveBytes, this.#hash.digest())
-      return whole
+      if (!whole) return null
+      this.#ring.sayWritten(this.#archiveBytes, this.#hash.digest())
+      return { sha1: this.#sha1?.digest('hex') ?? null }
     } finally {
       closeSync(this.#fd)
     }
@@ -82,6 +91,8 @@ export class WriteStage {
       const count = readSync(this.#fd, buffer, 0, Math.min(buffer.length, end - at), at)
       if (count === 0) break
       made.update(buffer.subarray(0, count))
+      // What is cut off again is read to its end, and belongs to no archive.
+      if (at < archiveBytes) this.#sha1?.update(buffer.subarray(0, count))
       at += count
       this.#ring.throwIfAborted()
     }
@@ -119,6 +130,7 @@ export class WriteStage {
   #write(bytes: Buffer): void {
     writeAll(this.#fd, bytes, this.#archiveBytes)
     this.#hash.update(bytes)
+    this.#sha1?.update(bytes)
     this.#archiveBytes += bytes.length
   }
 

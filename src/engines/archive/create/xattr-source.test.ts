@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { XattrReader } from './xattr-source.ts'
+import { fateOf, XattrReader } from './xattr-source.ts'
 
+/** Its lines come as one character a byte. */
 const read = (text: string) => {
   const reader = new XattrReader()
-  for (const line of text.split('\n')) reader.take(line)
+  for (const line of Buffer.from(text).toString('latin1').split('\n')) reader.take(line)
   return reader.result(true)
 }
 
@@ -42,12 +43,12 @@ test('reads what getfattr prints, odd names and empty values too', () => {
   )
 })
 
-test('names each path once whose attributes are too large, or whose name did not survive', () => {
+test('names each path once whose attributes are too large, or are oddly named', () => {
   const large = `user.large=0s${'A'.repeat(70_000)}`
   const { values, lost } = read(
-    `# file: big\n${large}\nuser.b=0sQQ==\n\n# file: \ufffd\nuser.a=0sQQ==\n`,
+    `# file: big\n${large}\nuser.b=0sQQ==\n\n# file: ü\\134\nuser.\\377=0sQQ==\n`,
   )
-  assert.deepEqual(lost, ['big', '\ufffd'])
+  assert.deepEqual(lost, ['big', 'ü\\'])
   assert.equal(values.size, 0)
 })
 
@@ -58,4 +59,11 @@ test('keeps no more than it may, whatever the size of the tree', () => {
   assert.ok(values.size < 300)
   assert.equal(values.size + lost.length + lostMore, 400)
   assert.equal(lost.length, 100)
+})
+
+test('tells apart that there are none from that nobody could look', () => {
+  const empty = new XattrReader()
+  assert.equal(fateOf(empty.result(true)), 'none')
+  assert.equal(fateOf(empty.result(false)), 'not looked for')
+  assert.equal(fateOf(read('# file: a\nuser.a=0sQQ==')), 'kept')
 })

@@ -1,8 +1,18 @@
+import { isUtf8 } from 'node:buffer'
+import { closeSync } from 'node:fs'
 import { startCommand } from '../../../platform/command.ts'
 import { systemCodeOf } from '../../../platform/files.ts'
+import {
+  type KnownFolder,
+  openKnownFolder,
+  pathOfOpened,
+} from '../../../platform/folder-identity.ts'
 
 /** By path (relative to the root, latin1; `''` is the root): names, and values in base64. */
 export type XattrMap = ReadonlyMap<string, readonly (readonly [string, string])[]>
+
+/** What became of the extended attributes of a tree. `not looked for`: this machine has no `getfattr`. */
+export type XattrFate = 'kept' | 'none' | 'not looked for'
 
 export interface TreeXattrs {
   readonly values: XattrMap
@@ -29,24 +39,30 @@ const unquote = (text: string): string =>
     String.fromCharCode(Number.parseInt(digits, 8)),
   )
 
-function pathOf(text: string): string | null {
-  if (text.includes('\ufffd')) return null // a name that is no UTF-8 did not survive the pipe
-  const path = unquote(Buffer.from(text).toString('latin1'))
+const toText = (latin1: string): string => Buffer.from(latin1, 'latin1').toString('utf8')
+
+function pathOf(text: string): string {
+  const path = unquote(text)
   if (path === '.') return ''
   return path.startsWith('./') ? path.slice(2) : path
 }
 
-/** Name and value (base64) of one line; `null` where it is none that can be kept. */
+/**
+ * Name and value (base64) of one line; `null` where it is none that can be
+ * kept: a record of a tar has no way to say a name that is no UTF-8.
+ */
 function attributeOf(line: string): readonly [string, string] | null {
   if (line.length >= LINE_LENGTH_MAX) return null
   const equals = line.indexOf('=')
-  const name = unquote(equals < 0 ? line : line.slice(0, equals))
+  const bytes = Buffer.from(unquote(equals < 0 ? line : line.slice(0, equals)), 'latin1')
+  if (!isUtf8(bytes)) return null
+  const name = bytes.toString('utf8')
   const value = equals < 0 ? '' : line.slice(equals + 1)
   if (value === '' || value === '""') return [name, '']
   return value.startsWith('0s') ? [name, value.slice(2)] : null
 }
 
-/** Gathers what getfattr prints, within bounds. */
+/** Gathers what getfattr prints, one character a byte, within bounds. */
 export class XattrReader {
   readonly #values = new Map<string, (readonly [string, string])[]>()
   readonly #lost = new Set<string>()
@@ -78,7 +94,8 @@ export class XattrReader {
   }
 
   result(looked: boolean): TreeXattrs {
-    return { values: this.#values, lost: [...this.#lost], lostMore: this.#lostMore, looked }
+    const lost = [...this.#lost].map((text) => toText(unquote(text)))
+    return { values: this.#values, lost, lostMore: this.#lostMore, looked }
   }
 
   #lose(): void {
@@ -88,17 +105,32 @@ export class XattrReader {
   }
 }
 
+export const fateOf = ({ values, looked }: TreeXattrs): XattrFate => {
+  if (!looked) return 'not looked for'
+  return values.size === 0 ? 'none' : 'kept'
+}
+
 /**
  * The extended attributes of a tree. Node has no call for them, so the command
  * that knows them is asked, once for the whole tree, where there is one.
  */
-export async function readXattrs(root: string, signal: AbortSignal): Promise<TreeXattrs> {
+export async function readXattrs(root: KnownFolder, signal: AbortSignal): Promise<TreeXattrs> {
+  const descriptor = openKnownFolder(root)
+  try {
+    return await readFrom(pathOfOpened(descriptor, root), signal)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+async function readFrom(cwd: string, signal: AbortSignal): Promise<TreeXattrs> {
   const reader = new XattrReader()
   const running = startCommand('getfattr', ARGS, {
     signal,
     env: COMMAND_ENV,
-    cwd: root,
+    cwd,
     lineLengthMax: LINE_LENGTH_MAX,
+    encoding: 'latin1',
   })
   try {
     for await (const line of running.lines) reader.take(line)

@@ -100,6 +100,12 @@ suite('encodeTarHeader', () => {
     }
   })
 
+  test('is one block for a file whose time has nanoseconds', () => {
+    const header = encodeTarHeader(member({ modifiedAtNs: 1_700_000_000n * NS + 5n }))
+    assert.equal(header.length, BLOCK_BYTES)
+    assert.equal(header.toString('latin1', 500, 510), '000000005\0')
+  })
+
   test('writes records of every length around a power of ten', () => {
     for (const around of [10, 100, 1000, 10_000]) {
       for (let bytes = Math.max(1, around - 15); bytes < around + 5; bytes += 1) {
@@ -137,6 +143,17 @@ suite('decodeTarBlock', () => {
       bad[at] = (bad[at] ?? 0) ^ 0x55
       assert.throws(() => decodeTarBlock(bad), damaged, `byte ${at}`)
     }
+  })
+
+  test('takes no nanoseconds from what another tool left behind the fields', () => {
+    const block = encodeTarHeader(member())
+    const sum = block.subarray(0, 500).reduce((all, byte) => all + byte, 0)
+    const before = block.subarray(148, 156).reduce((all, byte) => all + byte, 0)
+    block.write('tar\0', 500, 'latin1')
+    const more = block.subarray(500).reduce((all, byte) => all + byte, 0)
+    const total = sum - before + 8 * 0x20 + more
+    block.write(`${total.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
+    assert.equal(decodeTarBlock(block)?.modifiedAtNanoseconds, 0)
   })
 
   test('refuses a block that is too short', () => {

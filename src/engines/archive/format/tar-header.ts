@@ -42,6 +42,8 @@ export interface TarBlock {
   readonly uid: number
   readonly gid: number
   readonly modifiedAtSeconds: number
+  /** What the seconds leave out; 0 in archives of others. */
+  readonly modifiedAtNanoseconds: number
 }
 
 const FLAG = { file: '0', hardlink: '1', symlink: '2', directory: '5' } as const satisfies Record<
@@ -61,6 +63,13 @@ const FLAG_AT = 156
 const LINK_NAME = [157, 100] as const
 const MAGIC_AT = 257
 const PREFIX = [345, 155] as const
+/**
+ * The nanoseconds of the time, in decimal. POSIX leaves the last twelve bytes
+ * of a block unused and other tools do not look at them: they see whole seconds,
+ * as in archives of GNU tar. A PAX record for it would be 1 KiB a file: it made
+ * an archive of 100,000 files of 1 to 8 KiB a fifth larger and slower.
+ */
+const NANOSECONDS = [500, 9] as const
 
 type Field = readonly [offset: number, length: number]
 
@@ -89,6 +98,20 @@ function putOctal(block: Buffer, [offset, length]: Field, value: number): number
   return sum
 }
 
+function putNanoseconds(block: Buffer, value: number): number {
+  const [offset, length] = NANOSECONDS
+  let rest = value
+  let sum = 0
+  for (let at = offset + length - 1; at >= offset; at -= 1) {
+    const next = Math.floor(rest / 10)
+    const digit = 0x30 + rest - next * 10
+    block[at] = digit
+    sum += digit
+    rest = next
+  }
+  return sum
+}
+
 function putBytes(block: Buffer, [offset, length]: Field, bytes: Buffer): number {
   const end = bytes.length < length ? bytes.length : length
   let sum = 0
@@ -108,6 +131,7 @@ interface BlockFields {
   readonly uid: number
   readonly gid: number
   readonly seconds: number
+  readonly nanoseconds: number
   readonly linkName: Buffer | null
 }
 
@@ -130,6 +154,7 @@ function putBlock(block: Buffer, fields: BlockFields): void {
     putOctal(block, GID, fields.gid) +
     putOctal(block, SIZE, fields.bytes) +
     putOctal(block, MTIME, fields.seconds) +
+    (fields.nanoseconds === 0 ? 0 : putNanoseconds(block, fields.nanoseconds)) +
     (fields.linkName === null ? 0 : putBytes(block, LINK_NAME, fields.linkName))
   putOctal(block, [CHECKSUM[0], 7], sum)
   block[CHECKSUM[0] + 7] = 0x20
@@ -139,6 +164,10 @@ function isAscii(bytes: Buffer): boolean {
   for (let at = 0; at < bytes.length; at += 1) if ((bytes[at] ?? 0) >= 0x80) return false
   return true
 }
+
+const TIME_END_NS = BigInt(SIZE_MAX + 1) * NS_PER_SECOND
+
+const fitsTime = (ns: bigint): boolean => ns >= 0n && ns < TIME_END_NS
 
 const fits = (name: Buffer): boolean => name.length <= NAME[1] && isAscii(name)
 
@@ -150,6 +179,15 @@ function timeText(ns: bigint): string {
   return `${negative ? '-' : ''}${size / NS_PER_SECOND}${rest === 0n ? '' : `.${digits}`}`
 }
 
+const XATTR_PREFIX = 'SCHILY.xattr.'
+
+/** A keyword of PAX ends at its first `=`: GNU tar writes `%3D` for it, and `%25` for a percent sign. */
+const toXattrKeyword = (name: string): string =>
+  name.replace(/[%=]/g, (char) => (char === '%' ? '%25' : '%3D'))
+
+const toXattrName = (keyword: string): string =>
+  keyword.replace(/%(?:25|3D)/g, (code) => (code === '%25' ? '%' : '='))
+
 function paxOf(member: TarMember, name: Buffer): readonly (readonly [string, string | Buffer])[] {
   const records: (readonly [string, string | Buffer])[] = []
   if (!fits(name)) records.push(['path', name])
@@ -159,16 +197,15 @@ function paxOf(member: TarMember, name: Buffer): readonly (readonly [string, str
   if (member.bytes > SIZE_MAX) records.push(['size', String(member.bytes)])
   if (member.uid > ID_MAX) records.push(['uid', String(member.uid)])
   if (member.gid > ID_MAX) records.push(['gid', String(member.gid)])
-  const seconds = member.modifiedAtNs / NS_PER_SECOND
-  if (
-    member.modifiedAtNs < 0n ||
-    member.modifiedAtNs % NS_PER_SECOND !== 0n ||
-    seconds > BigInt(SIZE_MAX)
-  ) {
+  if (member.sparse) records.push(['HOLDFAST.sparse', '1'])
+  for (const [name, value] of member.xattrs ?? []) {
+    records.push([`${XATTR_PREFIX}${toXattrKeyword(name)}`, value])
+  }
+  // Where there are records anyway the time costs nothing, and other tools see all of it.
+  const isWhole = member.modifiedAtNs % NS_PER_SECOND === 0n
+  if (!fitsTime(member.modifiedAtNs) || (records.length > 0 && !isWhole)) {
     records.push(['mtime', timeText(member.modifiedAtNs)])
   }
-  if (member.sparse) records.push(['HOLDFAST.sparse', '1'])
-  for (const [key, value] of member.xattrs ?? []) records.push([`SCHILY.xattr.${key}`, value])
   return records
 }
 
@@ -190,13 +227,14 @@ export function encodeTarHeader(member: TarMember, scratch?: Buffer): Buffer {
       ? scratch.subarray(0, bytes)
       : Buffer.allocUnsafe(bytes)
   if (pax !== null) {
-    const fields = { mode: 0o644, uid: 0, gid: 0, seconds: 0, linkName: null }
+    const fields = { mode: 0o644, uid: 0, gid: 0, seconds: 0, nanoseconds: 0, linkName: null }
     const block = target.subarray(0, BLOCK_BYTES)
     putBlock(block, { name: PAX_NAME, flag: 'x', bytes: pax.length, ...fields })
     pax.copy(target, BLOCK_BYTES)
     target.fill(0, BLOCK_BYTES + pax.length, bytes - BLOCK_BYTES)
   }
-  const seconds = member.modifiedAtNs / NS_PER_SECOND
+  const time = fitsTime(member.modifiedAtNs) ? member.modifiedAtNs : 0n
+  const seconds = time / NS_PER_SECOND
   putBlock(target.subarray(bytes - BLOCK_BYTES), {
     name,
     flag: FLAG[member.type],
@@ -204,7 +242,8 @@ export function encodeTarHeader(member: TarMember, scratch?: Buffer): Buffer {
     mode: member.mode,
     uid: member.uid > ID_MAX ? 0 : member.uid,
     gid: member.gid > ID_MAX ? 0 : member.gid,
-    seconds: seconds < 0n || seconds > BigInt(SIZE_MAX) ? 0 : Number(seconds),
+    seconds: Number(seconds),
+    nanoseconds: Number(time - seconds * NS_PER_SECOND),
     linkName: member.linkTarget,
   })
   return target
@@ -253,6 +292,19 @@ function checkSum(block: Buffer): void {
   if (numberOf(block, CHECKSUM, 'checksum') !== sum) throw damaged('a header with a wrong checksum')
 }
 
+/** 0 where something else than our digits stands there. */
+function nanosecondsOf(block: Buffer): number {
+  const [offset, length] = NANOSECONDS
+  if (block[offset] === 0) return 0
+  let value = 0
+  for (let at = offset; at < offset + length; at += 1) {
+    const digit = (block[at] ?? 0) - 0x30
+    if (digit < 0 || digit > 9) return 0
+    value = value * 10 + digit
+  }
+  return value
+}
+
 const USTAR = Buffer.from('ustar\u0000', 'latin1')
 
 function isUstar(block: Buffer): boolean {
@@ -281,6 +333,7 @@ export function decodeTarBlock(block: Buffer): TarBlock | null {
     uid: numberOf(block, UID, 'uid'),
     gid: numberOf(block, GID, 'gid'),
     modifiedAtSeconds: numberOf(block, MTIME, 'time'),
+    modifiedAtNanoseconds: nanosecondsOf(block),
   }
 }
 
@@ -293,13 +346,14 @@ const TYPES: Readonly<Record<string, TarMemberType>> = {
 }
 
 const NO_RECORDS: PaxRecords = new Map()
-const XATTR_PREFIX = 'SCHILY.xattr.'
 
 function xattrsOf(pax: PaxRecords): ReadonlyMap<string, Buffer> | null {
   if (pax.size === 0 || (pax.size === 1 && pax.has('mtime'))) return null
   const found = new Map<string, Buffer>()
   for (const [key, value] of pax) {
-    if (key.startsWith(XATTR_PREFIX)) found.set(key.slice(XATTR_PREFIX.length), value)
+    if (key.startsWith(XATTR_PREFIX)) {
+      found.set(toXattrName(key.slice(XATTR_PREFIX.length)), value)
+    }
   }
   return found.size === 0 ? null : found
 }
@@ -333,7 +387,9 @@ export function toTarMember(block: TarBlock, pax: PaxRecords | null): TarMember 
     uid: number('uid', block.uid),
     gid: number('gid', block.gid),
     modifiedAtNs:
-      time === undefined ? BigInt(block.modifiedAtSeconds) * NS_PER_SECOND : decodePaxTime(time),
+      time === undefined
+        ? BigInt(block.modifiedAtSeconds) * NS_PER_SECOND + BigInt(block.modifiedAtNanoseconds)
+        : decodePaxTime(time),
     linkTarget: links ? (records.get('linkpath') ?? block.linkName) : null,
     sparse: records.has('HOLDFAST.sparse'),
     xattrs: xattrsOf(records),

@@ -14,6 +14,9 @@ export interface IndexedEntry {
   readonly linkKey: string | null
 }
 
+const ROOT = Buffer.from('.')
+const SLASH = Buffer.from('/')
+
 const toCursor = (rank: number, name: Uint8Array): string =>
   Buffer.concat([Buffer.from([rank]), name]).toString('base64url')
 
@@ -48,8 +51,8 @@ export class BrowseIndex {
       const version = database.prepare('pragma user_version').get()
       if (version?.['user_version'] !== INDEX_VERSION)
         throw new Error('an index of another version')
-      this.#directoryByPath = database.prepare('select id from directory where path = ?')
-      this.#directoryByShown = database.prepare('select id from directory where shown = ?')
+      this.#directoryByPath = database.prepare('select id, path from directory where path = ?')
+      this.#directoryByShown = database.prepare('select id, path from directory where shown = ?')
       this.#page = database.prepare(
         'select * from entry where directory = ? and (rank, name) > (?, ?) order by rank, name limit ?',
       )
@@ -72,11 +75,11 @@ export class BrowseIndex {
     const directory = this.#directory(path)
     if (directory === null) throw this.#notADirectory(path)
     const { rank, name } = parseCursor(cursor)
-    const rows = this.#page.all(directory, rank, name, limit + 1)
+    const rows = this.#page.all(directory.id, rank, name, limit + 1)
     const shown = rows.slice(0, limit)
     const last = shown.at(-1)
     return {
-      entries: shown.map((row) => toEntry(path, row)),
+      entries: shown.map((row) => toEntry({ ...directory, shown: path }, row)),
       cursor:
         rows.length > limit && last !== undefined
           ? toCursor(Number(last['rank']), last['name'] as Uint8Array)
@@ -91,9 +94,10 @@ export class BrowseIndex {
     const directory = this.#directory(parent)
     if (directory === null || path === '') throw notFound(path)
     const name = path.slice(slash + 1)
-    const row = this.#one.get(directory, Buffer.from(name)) ?? this.#oneByShown.get(directory, name)
+    const row =
+      this.#one.get(directory.id, Buffer.from(name)) ?? this.#oneByShown.get(directory.id, name)
     if (row === undefined) throw notFound(path)
-    return toIndexed(parent, row)
+    return toIndexed({ ...directory, shown: parent }, row)
   }
 
   /** The entry of a path whose bytes are known. */
@@ -101,11 +105,13 @@ export class BrowseIndex {
     const slash = key.lastIndexOf('/')
     const parent = slash === -1 ? '.' : key.slice(0, slash)
     const shownParent = Buffer.from(parent === '.' ? '' : parent, 'latin1').toString('utf8')
-    const directory = this.#directoryByPath.get(Buffer.from(parent, 'latin1'))
+    const directory = toDirectory(this.#directoryByPath.get(Buffer.from(parent, 'latin1')))
     const name = Buffer.from(key.slice(slash + 1), 'latin1')
-    const row = directory === undefined ? undefined : this.#one.get(directory['id'] ?? null, name)
-    if (row === undefined) throw notFound(Buffer.from(key, 'latin1').toString('utf8'))
-    return toIndexed(shownParent, row)
+    const row = directory === null ? undefined : this.#one.get(directory.id, name)
+    if (directory === null || row === undefined) {
+      throw notFound(Buffer.from(key, 'latin1').toString('utf8'))
+    }
+    return toIndexed({ ...directory, shown: shownParent }, row)
   }
 
   /** The frame that holds a place of the tar; `null` where there are no frames. */
@@ -131,10 +137,11 @@ export class BrowseIndex {
     )
   }
 
-  #directory(path: string): number | null {
+  #directory(path: string): DirectoryRow | null {
     const key = path === '' ? '.' : path
-    const row = this.#directoryByPath.get(Buffer.from(key)) ?? this.#directoryByShown.get(key)
-    return row === undefined ? null : Number(row['id'])
+    return toDirectory(
+      this.#directoryByPath.get(Buffer.from(key)) ?? this.#directoryByShown.get(key),
+    )
   }
 
   #notADirectory(path: string): AppError {
@@ -147,7 +154,21 @@ export class BrowseIndex {
   }
 }
 
-function toIndexed(parent: string, row: Row): IndexedEntry {
+interface DirectoryRow {
+  readonly id: number
+  /** The bytes of its path; `.` is the root. */
+  readonly path: Buffer
+}
+
+/** A directory under the name that people see. */
+interface Parent extends DirectoryRow {
+  readonly shown: string
+}
+
+const toDirectory = (row: Row | undefined): DirectoryRow | null =>
+  row === undefined ? null : { id: Number(row['id']), path: Buffer.from(row['path'] as Uint8Array) }
+
+function toIndexed(parent: Parent, row: Row): IndexedEntry {
   const linkKey = row['link_key']
   return {
     entry: toEntry(parent, row),
@@ -156,20 +177,23 @@ function toIndexed(parent: string, row: Row): IndexedEntry {
   }
 }
 
-function toEntry(parent: string, row: Row): SnapshotEntry {
+function toEntry(parent: Parent, row: Row): SnapshotEntry {
   const name = Buffer.from(row['name'] as Uint8Array)
   const shown = row['shown']
   const sha256 = row['sha256']
   const link = row['link']
   const text = name.toString('utf8')
   return {
-    path: parent === '' ? text : `${parent}/${text}`,
+    path: parent.shown === '' ? text : `${parent.shown}/${text}`,
     type: ENTRY_TYPES[Number(row['type'])] ?? 'other',
     bytes: Number(row['bytes']),
     mode: Number(row['mode']),
     modifiedAtMs: Number(row['modified_at_ms']),
     linkTarget: typeof link === 'string' ? link : null,
     sha256: sha256 instanceof Uint8Array ? Buffer.from(sha256).toString('hex') : null,
-    pathBytes: typeof shown === 'string' ? name.toString('base64') : null,
+    pathBytes: typeof shown === 'string' ? pathBytesOf(parent, name) : null,
   }
 }
+
+const pathBytesOf = ({ path }: DirectoryRow, name: Buffer): string =>
+  (path.equals(ROOT) ? name : Buffer.concat([path, SLASH, name])).toString('base64')

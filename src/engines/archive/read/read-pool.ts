@@ -1,7 +1,10 @@
 import { Worker } from 'node:worker_threads'
 import { AppError, type ErrorCode, type ErrorDetails } from '../../../core/errors.ts'
+import { endThread, endWhenDeaf, STOP_GRACE_MS } from '../end-thread.ts'
+import { threadEnv } from '../thread-env.ts'
 import type { HashJob, HashResult } from './archive-hash.ts'
 import type { IndexJob, IndexResult } from './browse-build.ts'
+import type { CompareJob, CompareState } from './compare-scan.ts'
 import type { ExtractJob, ExtractResult } from './extract.ts'
 import type { MergeJob, MergeResult, RemoveJob } from './merge.ts'
 import type { ProveJob, ProveResult } from './prove.ts'
@@ -17,6 +20,7 @@ export type ReadJob =
   | MergeJob
   | RemoveJob
   | VerifyJob
+  | CompareJob
   | IndexJob
 
 interface Results {
@@ -27,6 +31,7 @@ interface Results {
   readonly merge: MergeResult
   readonly remove: null
   readonly verify: VerifyScan
+  readonly compare: CompareState
   readonly index: IndexResult
 }
 
@@ -55,15 +60,29 @@ export type ReadAnswer =
 /** Threads that wait for work are kept, up to this many; they keep no process alive. */
 const IDLE_MAX = 2
 
+export interface ReadPoolOptions {
+  /** What a thread runs: for tests of threads that do not stop. */
+  readonly program?: URL
+  readonly stopGraceMs?: number
+}
+
 /** Threads that read archives by synchronous calls, used again from job to job. */
 export class ReadPool {
+  readonly #program: URL
+  readonly #stopGraceMs: number
   readonly #idle: Worker[] = []
+  readonly #busy = new Set<Worker>()
   #closed = false
+
+  constructor(options: ReadPoolOptions = {}) {
+    this.#program = options.program ?? new URL('./read-worker.ts', import.meta.url)
+    this.#stopGraceMs = options.stopGraceMs ?? STOP_GRACE_MS
+  }
 
   /**
    * Runs one job in a thread of its own. After `signal` aborts it settles once
    * the thread has stopped, rejecting with `signal.reason`: nothing is still
-   * written to when this has settled.
+   * written to when this has settled. A thread that does not stop is ended.
    */
   async run<Kind extends ReadJob['kind']>(
     job: Extract<ReadJob, { kind: Kind }>,
@@ -71,15 +90,17 @@ export class ReadPool {
     progress: SharedProgress = new SharedProgress(),
   ): Promise<Results[Kind]> {
     signal.throwIfAborted()
-    const worker = this.#idle.pop() ?? startWorker()
+    const worker = this.#idle.pop() ?? this.#start()
     worker.ref()
+    this.#busy.add(worker)
     const stop = () => progress.stop()
     signal.addEventListener('abort', stop, { once: true })
     let answer: ReadAnswer
     try {
-      answer = await ask(worker, { job, memory: progress.memory })
+      answer = await this.#ask(worker, { job, memory: progress.memory }, signal)
     } finally {
       signal.removeEventListener('abort', stop)
+      this.#busy.delete(worker)
     }
     this.#giveBack(worker)
     if (answer.kind === 'stopped') {
@@ -91,42 +112,54 @@ export class ReadPool {
     return answer.result as Results[Kind]
   }
 
+  /** Ends all threads, those at work too. */
   async close(): Promise<void> {
     this.#closed = true
-    await Promise.all(this.#idle.splice(0).map((worker) => worker.terminate()))
+    await Promise.all([...this.#idle.splice(0), ...this.#busy].map(endThread))
+  }
+
+  #start(): Worker {
+    const worker = new Worker(this.#program, {
+      // Flags of the process, such as --test, are none of the thread's.
+      execArgv: [],
+      env: threadEnv(),
+      resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
+    })
+    // One that dies while it is idle is not used again, and takes nobody along.
+    const forget = () => {
+      const at = this.#idle.indexOf(worker)
+      if (at >= 0) this.#idle.splice(at, 1)
+    }
+    worker.on('error', forget)
+    worker.once('exit', forget)
+    return worker
+  }
+
+  async #ask(worker: Worker, request: ReadRequest, signal: AbortSignal): Promise<ReadAnswer> {
+    const { promise, resolve, reject } = Promise.withResolvers<ReadAnswer>()
+    const onExit = (code: number) => {
+      if (!signal.aborted) reject(new Error(`a reading thread ended with code ${code}`))
+      else reject(signal.reason)
+    }
+    worker.once('message', resolve)
+    worker.once('error', reject)
+    worker.once('exit', onExit)
+    const watch = endWhenDeaf(worker, signal, this.#stopGraceMs, reject)
+    worker.postMessage(request)
+    try {
+      return await promise
+    } finally {
+      watch.clear()
+      worker.off('message', resolve)
+      worker.off('error', reject)
+      worker.off('exit', onExit)
+    }
   }
 
   #giveBack(worker: Worker): void {
     worker.unref()
-    if (this.#closed || this.#idle.length >= IDLE_MAX) {
-      worker.terminate().catch(() => {
-        // It has ended by itself.
-      })
-    } else this.#idle.push(worker)
-  }
-}
-
-function startWorker(): Worker {
-  return new Worker(new URL('./read-worker.ts', import.meta.url), {
-    // Flags of the process, such as --test, are none of the thread's.
-    execArgv: [],
-    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
-  })
-}
-
-async function ask(worker: Worker, request: ReadRequest): Promise<ReadAnswer> {
-  const { promise, resolve, reject } = Promise.withResolvers<ReadAnswer>()
-  const onExit = (code: number) => reject(new Error(`a reading thread ended with code ${code}`))
-  worker.once('message', resolve)
-  worker.once('error', reject)
-  worker.once('exit', onExit)
-  worker.postMessage(request)
-  try {
-    return await promise
-  } finally {
-    worker.off('message', resolve)
-    worker.off('error', reject)
-    worker.off('exit', onExit)
+    if (this.#closed || this.#idle.length >= IDLE_MAX) void endThread(worker)
+    else this.#idle.push(worker)
   }
 }
 

@@ -2,6 +2,7 @@ import { parentPort } from 'node:worker_threads'
 import { AppError } from '../../../core/errors.ts'
 import { hashArchive } from './archive-hash.ts'
 import { buildIndex } from './browse-build.ts'
+import { compareFolder } from './compare-scan.ts'
 import { extract } from './extract.ts'
 import { mergeExisting, removeTree } from './merge.ts'
 import { proveArchive } from './prove.ts'
@@ -28,6 +29,8 @@ function work(job: ReadJob, progress: SharedProgress): unknown {
       return removeTree(job, progress)
     case 'verify':
       return verifyArchive(job, progress)
+    case 'compare':
+      return compareFolder(job, progress)
     case 'index':
       return buildIndex(job, progress)
   }

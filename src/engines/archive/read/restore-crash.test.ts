@@ -48,7 +48,8 @@ after(async () => {
   await home.remove()
 })
 
-const engine = () => new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [] })
+const engine = () =>
+  new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: async () => [] })
 const program = fileURLToPath(new URL('./restore.test-program.ts', import.meta.url))
 const target = () => join(home.root, 'target')
 const checkpointFile = () => join(home.root, 'checkpoint.json')
@@ -161,7 +162,7 @@ test('a pause leaves a checkpoint, and the next run keeps the files that are com
   const quick = new RestoreArchive({
     pools: home.pools,
     threads,
-    forbiddenRoots: [],
+    forbiddenRoots: async () => [],
     progressIntervalMs: 1,
   })
   await assert.rejects(quick.run(makeRestore('replace', 1), first), { why: 'pause' })

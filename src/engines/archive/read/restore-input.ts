@@ -2,7 +2,7 @@ import { AppError } from '../../../core/errors.ts'
 import type { JsonObject } from '../../../core/json.ts'
 import type { EngineTask } from '../../engine.ts'
 import { parsePatterns } from './selection.ts'
-import { parseTargetPath, type RestoreTarget } from './target.ts'
+import { parseTargetPath, type RestoreTarget, realTargetPath } from './target.ts'
 
 export const RESTORE_MODES = ['merge', 'replace'] as const
 
@@ -22,6 +22,10 @@ const invalid = (message: string): AppError => new AppError('invalid', message)
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
+/** Also where a link on the way gives one folder two paths. */
+const isSamePlace = (path: string, other: string): boolean =>
+  path === other || realTargetPath(path) === realTargetPath(other)
+
 /** Reads the input of a restore; throws `invalid` with what to do. */
 export function parseRestoreInput(task: EngineTask): RestoreWish {
   const target = task.input['target'] ?? null
@@ -39,7 +43,7 @@ export function parseRestoreInput(task: EngineTask): RestoreWish {
   const targetPath = parseTargetPath(wanted)
   const wish = {
     targetPath,
-    inPlace: typeof sourcePath === 'string' && targetPath === parseTargetPath(sourcePath),
+    inPlace: typeof sourcePath === 'string' && isSamePlace(targetPath, parseTargetPath(sourcePath)),
     patterns: parsePatterns(task.input),
     mode: known ?? null,
   }

@@ -104,6 +104,7 @@ async function planFromManifest(
       if (text.startsWith(ENTRY_START)) {
         if (!text.includes(DIRECTORY)) itemCount += 1
         if (totals === null) continue
+        progress.throwIfStopped()
       }
       const line = parseManifestLine(text)
       if (line.line === 'start') start = line

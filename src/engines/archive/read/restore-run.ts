@@ -1,11 +1,10 @@
 import { existsSync } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { AppError } from '../../../core/errors.ts'
 import type { JsonObject } from '../../../core/json.ts'
 import type { Snapshot } from '../../../core/snapshot.ts'
 import { startCommand } from '../../../platform/command.ts'
-import { explainOutOfRoom, systemCodeOf } from '../../../platform/files.ts'
+import { explainOutOfRoom, makeMissing, systemCodeOf } from '../../../platform/files.ts'
 import { readProcessIdentity } from '../../../platform/process-identity.ts'
 import {
   type EngineContext,
@@ -14,6 +13,7 @@ import {
   StopRequest,
 } from '../../engine.ts'
 import { parseDetails } from '../format/archive-place.ts'
+import { assertHeldPlace } from './held-place.ts'
 import {
   type Ground,
   parseCheckpoint,
@@ -24,7 +24,8 @@ import { decideMode, parseRestoreInput, type RestoreWish } from './restore-input
 import { type RestoreArchiveOptions, RestoreStage, type Staged } from './restore-stage.ts'
 import { removeEmptyParents, removeWork, workName } from './restore-work.ts'
 import { newRoot, prepareSwap, type Swap, swapBack, swapIn } from './swap.ts'
-import { inspectTarget, type RestoreTarget } from './target.ts'
+import { inSwapFolder } from './swap-folder.ts'
+import { explainTarget, inspectTarget, type RestoreTarget } from './target.ts'
 
 /** Commands of the system, wherever this process was started. */
 const COMMAND_ENV = { PATH: '/usr/bin:/bin:/usr/sbin:/sbin' }
@@ -88,7 +89,8 @@ export class RestoreRun {
   }
 
   async #prepareGround(earlier: RestoreCheckpoint | null): Promise<Ground> {
-    const target = await inspectTarget(this.#wish.targetPath, this.#options.forbiddenRoots)
+    const target = await inspectTarget(this.#wish.targetPath, await this.#options.forbiddenRoots())
+    await this.#assertPlace(target.path)
     const mode = decideMode(this.#wish, target)
     if (earlier !== null && (await this.#canGoOn(earlier, target))) {
       return { target, mode, swap: earlier.swap, madeParent: earlier.madeParent, earlier }
@@ -97,7 +99,7 @@ export class RestoreRun {
       await removeWork(this.#options.threads, this.#task.operationId, target.path)
     }
     const parent = target.mounted ? target.path : dirname(target.path)
-    const madeParent = (await mkdir(parent, { recursive: true })) ?? null
+    const madeParent = await makeMissing(parent)
     const work = `${parent}/${workName(this.#task.operationId, this.#task.attempt)}`
     const swap = {
       target: target.path,
@@ -115,6 +117,11 @@ export class RestoreRun {
       madeParent: madeParent ?? earlier?.madeParent ?? null,
       earlier: null,
     }
+  }
+
+  #assertPlace(realPath: string): Promise<void> {
+    const place = { realPath, given: this.#wish.targetPath }
+    return assertHeldPlace(this.#task, place, this.#options.assertAllowedPath)
   }
 
   /** What an earlier run extracted is only gone on with where nobody else can be at it, and nothing was lost. */
@@ -181,11 +188,19 @@ export class RestoreRun {
 
   async #swap(ready: RestoreCheckpoint): Promise<EngineResult> {
     this.#reportSwapping(ready.itemCount)
-    await this.#context.assertCurrent()
     try {
-      swapIn(ready.swap, this.#options.onSwapStep)
+      await this.#assertPlace(ready.swap.target)
+      const forbiddenRoots = await this.#options.forbiddenRoots()
+      await this.#context.assertCurrent()
+      inSwapFolder(ready.swap, forbiddenRoots, (swap) => {
+        try {
+          swapIn(swap, this.#options.onSwapStep)
+        } catch (error) {
+          swapBack(swap)
+          throw error
+        }
+      })
     } catch (error) {
-      swapBack(ready.swap)
       throw await this.#giveUp(error, ready)
     }
     const swapped: RestoreCheckpoint = { ...ready, step: 'swapped' }
@@ -274,10 +289,6 @@ export class RestoreRun {
     } catch {
       // The discard of this operation tries again; the first failure is the one to tell.
     }
-    if (['EACCES', 'EPERM', 'EROFS'].includes(systemCodeOf(explained) ?? '')) {
-      const message = `no permission to write at ${this.#wish.targetPath} or beside it`
-      return new AppError('forbidden', message, {}, error)
-    }
-    return explained
+    return explainTarget(explained, this.#wish.targetPath)
   }
 }

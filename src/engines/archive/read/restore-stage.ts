@@ -3,7 +3,7 @@ import { AppError, noRoom } from '../../../core/errors.ts'
 import type { Snapshot } from '../../../core/snapshot.ts'
 import { freeBytesOf } from '../../../platform/files.ts'
 import type { PoolDirectory } from '../../../pools/pool.ts'
-import type { EngineContext } from '../../engine.ts'
+import type { AssertAllowedPath, EngineContext } from '../../engine.ts'
 import {
   type ArchiveCopies,
   type ArchiveDetails,
@@ -30,7 +30,9 @@ export interface RestoreArchiveOptions {
   readonly pools: PoolDirectory
   readonly threads: ReadPool
   /** Nothing is ever restored into these, or over a directory that holds one. */
-  readonly forbiddenRoots: readonly string[]
+  readonly forbiddenRoots: () => Promise<readonly string[]>
+  /** Throws where the account that asks may not use a folder (its real path). Left out, everybody may use all. */
+  readonly assertAllowedPath?: AssertAllowedPath
   /** How often a checkpoint is saved and progress told. */
   readonly checkpointIntervalMs?: number
   readonly progressIntervalMs?: number

@@ -36,7 +36,7 @@ const pool = new LocalPool({ id: 'local', root: program.poolRoot })
 const engine = new RestoreArchive({
   pools: { open: async () => pool },
   threads: new ReadPool(),
-  forbiddenRoots: [],
+  forbiddenRoots: async () => [],
   checkpointIntervalMs: 1,
   progressIntervalMs: 1,
   onSwapStep: (name) => step(`swap:${name}`),

@@ -48,7 +48,11 @@ after(async () => {
 })
 
 const engine = () =>
-  new RestoreArchive({ pools: home.pools, threads, forbiddenRoots: [join(home.root, 'pool')] })
+  new RestoreArchive({
+    pools: home.pools,
+    threads,
+    forbiddenRoots: async () => [join(home.root, 'pool')],
+  })
 
 const long = 'long-'.repeat(45)
 const binary = Buffer.concat([Buffer.from('caf'), Buffer.from([0xe9, 0xff])])

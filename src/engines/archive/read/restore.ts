@@ -1,4 +1,4 @@
-import { dirname } from 'node:path'
+import { dirname, isAbsolute } from 'node:path'
 import type { JsonObject } from '../../../core/json.ts'
 import type { Engine, EngineContext, EngineResult, EngineTask } from '../../engine.ts'
 import { assertArchive, parseDetails } from '../format/archive-place.ts'
@@ -9,7 +9,7 @@ import { RestoreRun } from './restore-run.ts'
 import type { RestoreArchiveOptions } from './restore-stage.ts'
 import { removeEmptyParents, removeWork } from './restore-work.ts'
 import { swapBack } from './swap.ts'
-import { inspectTarget } from './target.ts'
+import { inspectTarget, isWithin, realTargetPath } from './target.ts'
 
 /**
  * Restores a snapshot of format `archive`: everything is read, proven and
@@ -24,16 +24,16 @@ export class RestoreArchive implements Engine {
   }
 
   subjects(task: EngineTask): readonly string[] {
-    const { targetPath, inPlace } = parseRestoreInput(task)
-    const source = inPlace && task.source !== null ? [`source:${task.source.id}`] : []
-    return [`path:${targetPath}`, ...source]
+    const target = realTargetPath(parseRestoreInput(task).targetPath)
+    return [`path:${target}`, ...overlappedSource(task, target)]
   }
 
   async check(task: EngineTask): Promise<void> {
     const snapshot = snapshotOf(task)
     parseDetails(snapshot)
     const wish = parseRestoreInput(task)
-    const target = await inspectTarget(wish.targetPath, this.#options.forbiddenRoots)
+    const target = await inspectTarget(wish.targetPath, await this.#options.forbiddenRoots())
+    await this.#options.assertAllowedPath?.(task, target.path, wish.targetPath)
     decideMode(wish, target)
     await assertArchive(await this.#options.pools.open(snapshot.poolId), snapshot)
   }
@@ -52,4 +52,12 @@ export class RestoreArchive implements Engine {
       await removeEmptyParents(dirname(checkpoint.swap.target), checkpoint.madeParent)
     }
   }
+}
+
+/** Where the target is the source's own folder, lies in it or holds it, no backup of that source may run meanwhile. */
+function overlappedSource({ source }: EngineTask, target: string): readonly string[] {
+  const path = source?.config['path']
+  if (source === null || typeof path !== 'string' || !isAbsolute(path)) return []
+  const real = realTargetPath(path)
+  return isWithin(target, real) || isWithin(real, target) ? [`source:${source.id}`] : []
 }

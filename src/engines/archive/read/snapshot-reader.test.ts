@@ -234,3 +234,25 @@ test('remove takes the archive, its manifest and its index, and may be called ag
   assert.equal(await home.pool.stat(String(snapshot.details['manifestKey'])), null)
   assert.ok(!readdirSync(cacheFolder()).some((name) => name.startsWith(snapshot.id)))
 })
+
+test('a file whose path is no UTF-8 is read by the bytes that it was listed with', async () => {
+  const folder = Buffer.from([0x64, 0xff])
+  const twins = [0xfe, 0xff].map((byte) => Buffer.concat([folder, Buffer.from([0x2f, byte])]))
+  const tar = makeTar([
+    ROOT,
+    { name: folder, type: 'directory' },
+    { name: Buffer.concat([folder, Buffer.from('/plain')]), content: 'plain' },
+    ...twins.map((name) => ({ name, content: name.toString('hex') })),
+  ])
+  const snapshot = await storeArchive(home, tar)
+  const page = await reader.browse(snapshot, { path: 'd\ufffd', cursor: null, limit: 9 })
+  const read: string[] = []
+  for (const { pathBytes } of page.entries) {
+    const file = await reader.file(snapshot, Buffer.from(pathBytes ?? '', 'base64'))
+    read.push((await buffer(await file.open({ start: 0, end: file.bytes }, never))).toString())
+  }
+  assert.deepEqual(read, ['plain', ...twins.map((name) => name.toString('hex'))])
+  for (const none of ['d\xff/none', '', '../d', 'x\0']) {
+    await assert.rejects(reader.file(snapshot, Buffer.from(none, 'latin1')))
+  }
+})

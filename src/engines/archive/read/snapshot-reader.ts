@@ -44,10 +44,13 @@ export class ArchiveReader implements SnapshotReader {
     return index.page(cleanPath(options.path), options.cursor, options.limit)
   }
 
-  async file(snapshot: Snapshot, path: string): Promise<SnapshotContent> {
+  async file(snapshot: Snapshot, path: string | Buffer): Promise<SnapshotContent> {
     const { index, pool } = await this.#open(snapshot)
-    const clean = cleanPath(path)
-    const named = index.entry(clean)
+    const named =
+      typeof path === 'string'
+        ? index.entry(cleanPath(path))
+        : index.entryOfKey(cleanPath(path.toString('latin1')))
+    const clean = named.entry.path
     const found = named.linkKey === null ? named : index.entryOfKey(named.linkKey)
     if (found.entry.type !== 'file') {
       throw new AppError('invalid', `${clean} is a ${found.entry.type}, not a file`, {

@@ -20,6 +20,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { geteuid, umask } from 'node:process'
+import { AppError } from '../../../core/errors.ts'
 import {
   below,
   type MemberPath,
@@ -58,6 +59,15 @@ const CREATE =
 
 const isAbove = (directory: string, key: string): boolean =>
   directory === '.' || key === directory || key.startsWith(`${directory}/`)
+
+/** A name or a path that a file system can hold where it was backed up, and not where it is restored. */
+function explainLength(error: unknown, { text }: MemberPath): unknown {
+  if (!isCode(error, 'ENAMETOOLONG')) return error
+  const entry = text.length > 300 ? `${text.slice(0, 300)}…` : text
+  const what = `${entry} cannot be made there: its name or its path is too long for the file system`
+  const how = 'restore to a folder with a shorter path, or name the paths that are wanted'
+  return new AppError('invalid', `${what}; ${how}`, { entry }, error)
+}
 
 const isCode = (error: unknown, code: string): boolean =>
   (error as NodeJS.ErrnoException).code === code
@@ -141,7 +151,7 @@ export class Staging {
   hardlink(path: MemberPath, target: MemberPath, sideIndex: number | null): void {
     this.#makeOpen()
     const at = below(this.#options.root, path)
-    if (sideIndex === null) this.#assertPlainFile(path, target)
+    if (sideIndex === null) this.#assertLinkable(path, target)
     const from =
       sideIndex === null
         ? below(this.#options.root, target)
@@ -184,7 +194,7 @@ export class Staging {
     try {
       return make()
     } catch (error) {
-      if (!isCode(error, 'EEXIST')) throw error
+      if (!isCode(error, 'EEXIST')) throw explainLength(error, path)
       if (!this.#options.resumed || lstatSync(at).isDirectory()) {
         throw unsafeEntry(path.text, 'is there twice')
       }
@@ -207,7 +217,7 @@ export class Staging {
     try {
       mkdirSync(at, 0o700)
     } catch (error) {
-      if (!isCode(error, 'EEXIST')) throw error
+      if (!isCode(error, 'EEXIST')) throw explainLength(error, path)
       if (!this.#options.resumed || !lstatSync(at).isDirectory()) {
         throw unsafeEntry(path.text, 'is there twice')
       }
@@ -244,6 +254,14 @@ export class Staging {
     chmodSync(at, Number(there.mode) & 0o7777)
     utimesSync(at, toSeconds(there.atimeNs), toSeconds(there.mtimeNs))
     return true
+  }
+
+  #assertLinkable(path: MemberPath, target: MemberPath): void {
+    try {
+      this.#assertPlainFile(path, target)
+    } catch (error) {
+      throw explainLength(error, path)
+    }
   }
 
   /** A hard link may only lead to a file in here that is reached without any symlink. */

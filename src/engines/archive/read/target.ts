@@ -1,7 +1,9 @@
-import { constants } from 'node:fs'
+import { constants, realpathSync } from 'node:fs'
 import { access, lstat, readdir, readFile, realpath, statfs } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, normalize, relative } from 'node:path'
-import { AppError } from '../../../core/errors.ts'
+import { AppError, type ErrorCode } from '../../../core/errors.ts'
+import { systemCodeOf } from '../../../platform/files.ts'
+import { overlapOf } from '../../../platform/folder-identity.ts'
 
 export interface RestoreTarget {
   /** With no symlink in it. */
@@ -37,17 +39,68 @@ export async function inspectTarget(
   wanted: string,
   forbiddenRoots: readonly string[],
 ): Promise<RestoreTarget> {
+  try {
+    return await inspect(wanted, forbiddenRoots)
+  } catch (error) {
+    throw explainTarget(error, wanted)
+  }
+}
+
+/** A failed file call on a target, or on the way to it, as a sentence; any other failure as it is. */
+export function explainTarget(error: unknown, wanted: string): unknown {
+  const code = error instanceof AppError ? null : systemCodeOf(error)
+  const said = TROUBLES[code ?? '']
+  if (said === undefined) return error
+  return new AppError(said.code, said.message(wanted), {}, error)
+}
+
+const TROUBLES: Readonly<
+  Record<string, { readonly code: ErrorCode; readonly message: (wanted: string) => string }>
+> = {
+  EACCES: { code: 'forbidden', message: (wanted) => notPermitted(wanted) },
+  EPERM: { code: 'forbidden', message: (wanted) => notPermitted(wanted) },
+  EROFS: {
+    code: 'forbidden',
+    message: (wanted) => `the file system of ${wanted} is read-only: restore elsewhere`,
+  },
+  ENOENT: {
+    code: 'invalid',
+    message: (wanted) =>
+      `no folder can be made for ${wanted}: what is above it is gone, or takes no folders; restore elsewhere`,
+  },
+  ENOTDIR: { code: 'invalid', message: (wanted) => `the target ${wanted} lies below a file` },
+  ELOOP: {
+    code: 'invalid',
+    message: (wanted) =>
+      `the links on the way to ${wanted} lead in a circle: name the folder they were meant to lead to`,
+  },
+  ENAMETOOLONG: {
+    code: 'invalid',
+    message: (wanted) =>
+      `the target ${wanted.slice(0, 200)} has a name or a path that is too long for its file system: take a shorter one`,
+  },
+  ESTALE: {
+    code: 'conflict',
+    message: (wanted) =>
+      `a folder on the way to ${wanted} was replaced by another one meanwhile: nothing was changed there; ask for it again`,
+  },
+}
+
+const notPermitted = (wanted: string): string =>
+  `no permission to write at ${wanted} or beside it: give it to the user Holdfast runs as, or restore elsewhere`
+
+async function inspect(wanted: string, forbiddenRoots: readonly string[]): Promise<RestoreTarget> {
   const ground = await existingAncestor(dirname(wanted), wanted)
   const real = join(await realpath(ground), relative(ground, dirname(wanted)), basename(wanted))
-  await refuseForbidden(real, wanted, forbiddenRoots)
   const stats = await lstat(real).catch(missingIsNull)
+  if (stats?.isSymbolicLink()) {
+    throw invalid(`the target ${wanted} is a symlink: name the directory it leads to`)
+  }
+  await refuseForbidden(real, wanted, forbiddenRoots)
   if (stats === null) {
     const realGround = await realpath(ground)
     await assertWritable(realGround, wanted)
     return { path: real, exists: false, empty: true, mounted: false, ground: realGround }
-  }
-  if (stats.isSymbolicLink()) {
-    throw invalid(`the target ${wanted} is a symlink: name the directory it leads to`)
   }
   if (!stats.isDirectory()) throw invalid(`the target ${wanted} is a file, not a directory`)
   const mounts = await mountsWithin(real)
@@ -76,7 +129,6 @@ async function existingAncestor(path: string, wanted: string): Promise<string> {
       throw invalid(`the target ${wanted} lies below a file`)
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? ''
-      if (code === 'EACCES') throw forbidden(wanted, error)
       if (code === 'ENOTDIR') throw invalid(`the target ${wanted} lies below a file`)
       if (code !== 'ENOENT' || dirname(at) === at) throw error
     }
@@ -90,12 +142,29 @@ async function refuseForbidden(
   forbiddenRoots: readonly string[],
 ): Promise<void> {
   for (const root of forbiddenRoots) {
-    const realRoot = await realpath(root).catch(() => normalize(root))
-    if (isWithin(real, realRoot)) {
+    const overlap = await overlapOf(real, root)
+    if (overlap === 'inside') {
       throw invalid(`the target ${wanted} lies inside the data of Holdfast: restore elsewhere`)
     }
-    if (isWithin(realRoot, real)) {
+    if (overlap === 'around') {
       throw invalid(`the target ${wanted} contains the data of Holdfast: restore elsewhere`)
+    }
+  }
+}
+
+/**
+ * The real path that a target will have, as far as it can be known now. For
+ * what is held against others: it says nothing of whether it may be used.
+ */
+export function realTargetPath(wanted: string): string {
+  const missing: string[] = []
+  for (let at = wanted; ; at = dirname(at)) {
+    try {
+      return join(realpathSync(at), ...missing)
+    } catch {
+      // What is wrong with it, its inspection says in words.
+      if (at === dirname(at)) return wanted
+      missing.unshift(basename(at))
     }
   }
 }
@@ -105,14 +174,11 @@ const missingIsNull = (error: NodeJS.ErrnoException): null => {
   throw error
 }
 
-const forbidden = (wanted: string, cause: unknown): AppError =>
-  new AppError('forbidden', `no permission to write beside ${wanted}`, {}, cause)
-
 async function assertWritable(directory: string, wanted: string): Promise<void> {
   try {
     await access(directory, constants.W_OK | constants.X_OK)
   } catch (error) {
-    throw forbidden(wanted, error)
+    throw explainTarget(error, wanted)
   }
 }
 

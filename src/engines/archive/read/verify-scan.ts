@@ -20,6 +20,8 @@ export interface VerifyJob {
 export interface Damage {
   /** A path inside the snapshot, or `null` where it is about the archive or its manifest. */
   readonly path: string | null
+  /** Set where the name is no UTF-8: its bytes in base64. `path` then holds replacement characters. */
+  readonly pathBytes?: string
   readonly what: string
 }
 

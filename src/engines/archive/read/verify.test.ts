@@ -54,7 +54,7 @@ const MEMBERS: readonly FixtureMember[] = [
 const store = (options: StoreOptions = {}) => storeArchive(home, makeTar(MEMBERS), options)
 
 async function verify(snapshot: Snapshot) {
-  const engine = new VerifyArchive({ pools: home.pools, threads })
+  const engine = new VerifyArchive({ pools: home.pools, threads, forbiddenRoots: async () => [] })
   const context = new RecordingContext()
   const { result, verifiedWell } = await engine.run(makeTask('verify', snapshot, {}), context)
   const damages = result['damages'] as readonly { path: string | null; what: string }[]
@@ -172,6 +172,6 @@ test('a verify that is stopped ends with the reason it was given', async () => {
   const context = new RecordingContext()
   const reason = new Error('enough')
   context.onReport = () => context.stop(reason)
-  const engine = new VerifyArchive({ pools: home.pools, threads })
+  const engine = new VerifyArchive({ pools: home.pools, threads, forbiddenRoots: async () => [] })
   await assert.rejects(engine.run(makeTask('verify', snapshot, {}), context), reason)
 })

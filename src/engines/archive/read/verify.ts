@@ -5,12 +5,21 @@ import type { LocalCopy, Pool, PoolDirectory } from '../../../pools/pool.ts'
 import type { Engine, EngineContext, EngineResult, EngineTask } from '../../engine.ts'
 import { type ArchiveDetails, entryCountMax, parseDetails } from '../format/archive-place.ts'
 import { snapshotOf } from '../format/snapshot-of.ts'
+import {
+  type ComparedFolder,
+  type CompareWish,
+  inspectFolder,
+  parseCompareInput,
+} from './compare-input.ts'
+import { type CompareOptions, CompareRun, manifestMissing } from './compare-run.ts'
+import { assertHeldPlace } from './held-place.ts'
 import type { ReadPool } from './read-pool.ts'
 import type { ArchivePlan } from './restore-plan.ts'
 import { SharedProgress } from './shared-progress.ts'
+import { realTargetPath } from './target.ts'
 import { DAMAGES_KEPT_MAX, type Damage, type VerifyScan } from './verify-scan.ts'
 
-export interface VerifyArchiveOptions {
+export interface VerifyArchiveOptions extends CompareOptions {
   readonly pools: PoolDirectory
   readonly threads: ReadPool
   readonly progressIntervalMs?: number
@@ -21,8 +30,9 @@ const PROGRESS_INTERVAL_MS = 100
 const NOTHING: VerifyScan = { checkedFiles: 0, checkedBytes: 0, damageCount: 0, damages: [] }
 
 /**
- * Reads a whole archive again and compares it with its manifest and its record.
- * A damage is what it is there to find: it is told in the result, and no failure.
+ * Reads a whole archive again and compares it with its manifest and its record;
+ * or, where a target is named, compares that folder with the snapshot. A damage
+ * is what it is there to find: it is told in the result, and no failure.
  */
 export class VerifyArchive implements Engine {
   readonly #options: VerifyArchiveOptions
@@ -32,22 +42,42 @@ export class VerifyArchive implements Engine {
   }
 
   subjects(task: EngineTask): readonly string[] {
+    const wish = parseCompareInput(task)
+    // A folder that is being restored into can be compared with nothing.
+    if (wish !== null) return [`path:${realTargetPath(wish.targetPath)}`]
     return task.snapshot === null ? [] : [`verify:${task.snapshot.id}`]
   }
 
   async check(task: EngineTask): Promise<void> {
-    parseDetails(snapshotOf(task))
+    const snapshot = snapshotOf(task)
+    const { manifestKey } = parseDetails(snapshot)
+    const wish = parseCompareInput(task)
+    if (wish === null) return
+    await this.#look(task, wish)
+    const pool = await this.#options.pools.open(snapshot.poolId)
+    if ((await pool.stat(manifestKey)) === null) throw manifestMissing(snapshot)
   }
 
   async run(task: EngineTask, context: EngineContext): Promise<EngineResult> {
     context.signal.throwIfAborted()
     const snapshot = snapshotOf(task)
     const pool = await this.#options.pools.open(snapshot.poolId)
-    return new VerifyRun(snapshot, pool, context, this.#options).run()
+    const wish = parseCompareInput(task)
+    if (wish === null) return new VerifyRun(snapshot, pool, context, this.#options).run()
+    const folder = await this.#look(task, wish)
+    return new CompareRun(snapshot, wish, context, this.#options).run(pool, folder)
   }
 
   async discard(): Promise<void> {
     // A verify leaves nothing behind.
+  }
+
+  async #look(task: EngineTask, wish: CompareWish): Promise<ComparedFolder> {
+    const { forbiddenRoots, assertAllowedPath } = this.#options
+    const folder = await inspectFolder(wish, await forbiddenRoots())
+    const realPath = Buffer.from(folder.root.path, 'latin1').toString()
+    await assertHeldPlace(task, { realPath, given: wish.targetPath }, assertAllowedPath)
+    return folder
   }
 }
 
