@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { isAbsolute } from 'node:path'
 import { test } from 'node:test'
-import { parseConfig } from './config.ts'
+import { parseConfig, weakKeys } from './config.ts'
 import { AppError } from './core/errors.ts'
 
 test('an empty environment gives the defaults of the run contract', () => {
@@ -44,4 +44,27 @@ test('roles, lists and flags are read', () => {
   assert.deepEqual([...config.roles], ['worker'])
   assert.deepEqual(config.allowedOrigins, ['https://a.example', 'https://b.example'])
   assert.equal(config.behindProxy, true)
+  assert.equal(config.roots, null)
+})
+
+test('roots are absolute folders, and a wrong list never means that everything is allowed', () => {
+  const roots = (text: string) => parseConfig({ HOLDFAST_ROOTS: text }).roots
+  assert.deepEqual(roots('/srv/{account}, /srv/shared/'), ['/srv/{account}', '/srv/shared'])
+  assert.deepEqual(roots('/'), ['/'])
+  for (const wrong of [',', 'srv', '/srv,{account}', '~/x']) {
+    assert.throws(() => roots(wrong), /HOLDFAST_ROOTS is .* must list absolute folders/, wrong)
+  }
+})
+
+test('a short key works, and is told of without its value', () => {
+  const short = parseConfig({
+    HOLDFAST_JWT_SECRET: 'fifteen-bytes-x',
+    HOLDFAST_ADMIN_TOKEN: 'elevenchars',
+  })
+  const said = weakKeys(short)
+  assert.equal(said.length, 2)
+  assert.doesNotMatch(said.join(), /fifteen-bytes|elevenchars/)
+  const long = { HOLDFAST_JWT_SECRET: 'sixteen-bytes-xx', HOLDFAST_ADMIN_TOKEN: 'twelve-chars' }
+  assert.deepEqual(weakKeys(parseConfig(long)), [])
+  assert.deepEqual(weakKeys(parseConfig({})), [])
 })

@@ -23,6 +23,12 @@ export interface Config {
   readonly allowPlainHttp: boolean
   /** Pages of other origins that may call the API, besides the dashboard's own. */
   readonly allowedOrigins: readonly string[]
+  /**
+   * Folders that accounts without the permission `admin` may protect, restore
+   * to, compare and look through; may hold `{account}`. `null`: every path that
+   * the user of this process can use.
+   */
+  readonly roots: readonly string[] | null
   /** Operations that one worker process runs at a time. */
   readonly workerConcurrency: number
   /** Room that no backup may take from the disk of a local pool. */
@@ -55,6 +61,7 @@ export function parseConfig(env: Env = process.env): Config {
     behindProxy: read.flag('HOLDFAST_BEHIND_PROXY'),
     allowPlainHttp: read.flag('HOLDFAST_ALLOW_PLAIN_HTTP'),
     allowedOrigins: read.list('HOLDFAST_ALLOWED_ORIGINS'),
+    roots: read.folders('HOLDFAST_ROOTS'),
     workerConcurrency: read.whole('HOLDFAST_WORKER_CONCURRENCY', 2, 1, 64),
     poolReserveBytes: read.whole('HOLDFAST_POOL_RESERVE_MIB', 64, 0, 1024 * 1024) * 1024 * 1024,
     logLevel: read.oneOf('LOG_LEVEL', LOG_LEVELS, 'info'),
@@ -63,6 +70,26 @@ export function parseConfig(env: Env = process.env): Config {
     throw new AppError('invalid', `wrong settings: ${problems.join('; ')}`, { problems })
   }
   return config
+}
+
+/** RFC 7518, section 3.2, asks for a key as long as the hash; what is shorter than half of it can be tried out. */
+const JWT_SECRET_BYTES_MIN = 16
+const ADMIN_TOKEN_LENGTH_MIN = 12
+
+/** What works, and is easier to guess than it should be. The values are not repeated. */
+export function weakKeys({ jwtSecret, adminToken }: Config): string[] {
+  const weaknesses: string[] = []
+  if (jwtSecret !== null && Buffer.byteLength(jwtSecret) < JWT_SECRET_BYTES_MIN) {
+    weaknesses.push(
+      `HOLDFAST_JWT_SECRET has fewer than ${JWT_SECRET_BYTES_MIN} bytes: whoever guesses it signs tokens for everybody`,
+    )
+  }
+  if (adminToken !== null && adminToken.length < ADMIN_TOKEN_LENGTH_MIN) {
+    weaknesses.push(
+      `HOLDFAST_ADMIN_TOKEN has fewer than ${ADMIN_TOKEN_LENGTH_MIN} characters: it can be guessed`,
+    )
+  }
+  return weaknesses
 }
 
 /** Readers for each type of variable. An empty value counts as unset. */
@@ -94,6 +121,18 @@ function readerOf(env: Env, problems: string[]) {
       .split(',')
       .map((part) => part.trim())
       .filter((part) => part !== '')
+
+  const folders = (name: string): readonly string[] | null => {
+    const value = text(name)
+    if (value === null) return null
+    const named = list(name)
+    if (named.length === 0 || !named.every((folder) => isAbsolute(folder))) {
+      problems.push(
+        `${name} is ${JSON.stringify(value)}, and must list absolute folders, such as /srv/{account},/srv/shared`,
+      )
+    }
+    return named.map((folder) => resolve(folder))
+  }
 
   const url = (name: string, protocols: readonly string[]): string | null => {
     const value = text(name)
@@ -134,5 +173,5 @@ function readerOf(env: Env, problems: string[]) {
   const flag = (name: string): boolean =>
     oneOf(name, ['0', '1', 'true', 'false'], '0').match(/1|true/) !== null
 
-  return { text, whole, oneOf, list, url, roles, tls, flag }
+  return { text, whole, oneOf, list, folders, url, roles, tls, flag }
 }

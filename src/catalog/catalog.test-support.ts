@@ -29,6 +29,7 @@ const caller = (accountId: string, ...permissions: string[]): Caller => ({
   name: accountId,
   permissions,
   tokenId: null,
+  expiresAtMs: null,
 })
 export const anna = caller('anna', '*')
 export const ben = caller('ben', '*')

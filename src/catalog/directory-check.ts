@@ -1,6 +1,7 @@
 import { access, constants, stat } from 'node:fs/promises'
 import { AppError } from '../core/errors.ts'
-import { isInside, isMissing, realPathOf, systemCodeOf } from '../platform/files.ts'
+import { isMissing, systemCodeOf } from '../platform/files.ts'
+import { overlapOf } from '../platform/folder-identity.ts'
 
 /**
  * Refuses a directory that can never be backed up: one that is not there, is
@@ -22,13 +23,12 @@ export async function assertDirectory(path: string, ownFolders: readonly string[
     }
     throw error
   }
-  const real = await realPathOf(path)
   for (const folder of ownFolders) {
-    const own = await realPathOf(folder)
-    if (isInside(own, real)) {
+    const overlap = await overlapOf(path, folder)
+    if (overlap === 'inside') {
       throw refused('lies in a folder where this server keeps its own data or backups')
     }
-    if (isInside(real, own)) {
+    if (overlap === 'around') {
       throw refused(
         'holds the folder where this server keeps its own data or backups: it would archive itself; choose folders beside it, or move the data with HOLDFAST_DATA',
       )

@@ -3,7 +3,14 @@ import { AppError, poolNotFound } from '../core/errors.ts'
 import { LIVE_STATUSES } from '../core/operation.ts'
 import type { PoolRecord, PoolUsage } from '../core/pool.ts'
 import type { Database } from '../store/database.ts'
-import { deletePool, findPool, insertPool, listPools, type PoolQuery } from '../store/pools.ts'
+import {
+  deletePool,
+  findPool,
+  insertPool,
+  listPools,
+  type PoolQuery,
+  updatePool,
+} from '../store/pools.ts'
 import type { Page } from '../store/rows.ts'
 import { type ChangeTeller, tellChange } from './changes.ts'
 
@@ -29,6 +36,13 @@ export class StoredPoolRecords {
     await this.#database.write(async (tx) => {
       await insertPool(tx, record)
       await tellChange(tx, this.#teller, changeOf(caller, record, 'created'))
+    })
+  }
+
+  async update(caller: Caller, record: PoolRecord): Promise<void> {
+    await this.#database.write(async (tx) => {
+      if (!(await updatePool(tx, record))) throw poolNotFound(record.id)
+      await tellChange(tx, this.#teller, changeOf(caller, record, 'changed'))
     })
   }
 
@@ -83,13 +97,19 @@ export class StoredPoolRecords {
   }
 }
 
-const changeOf = (caller: Caller, record: PoolRecord, type: 'created' | 'deleted') =>
+const ACTIONS = {
+  created: 'pool.create',
+  changed: 'pool.change',
+  deleted: 'pool.remove',
+} as const
+
+const changeOf = (caller: Caller, record: PoolRecord, type: keyof typeof ACTIONS) =>
   ({
     caller,
     topic: 'pool',
     topicId: record.id,
     accountId: record.accountId ?? caller.accountId,
     type,
-    action: type === 'created' ? 'pool.create' : 'pool.remove',
+    action: ACTIONS[type],
     data: { name: record.name, kind: record.kind },
   }) as const

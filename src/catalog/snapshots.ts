@@ -67,7 +67,8 @@ export class Snapshots {
     return this.#readerOf(snapshot).browse(snapshot, options)
   }
 
-  async file(caller: Caller, id: string, path: string): Promise<SnapshotContent> {
+  /** One file, by its path or the bytes of that. */
+  async file(caller: Caller, id: string, path: string | Buffer): Promise<SnapshotContent> {
     const snapshot = await this.get(caller, id)
     return this.#readerOf(snapshot).file(snapshot, path)
   }

@@ -10,7 +10,7 @@ import type { Secrets } from '../platform/secrets.ts'
 export const KEPT_SECRET = '***'
 
 const TEXT_MAX = 4_096
-const IGNORE_MAX = 64 * 1024
+const IGNORE_MAX = 32 * 1024
 const SECRET_MAX = 32 * 1024
 const LIST_MAX = 1_000
 

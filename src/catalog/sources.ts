@@ -1,12 +1,14 @@
+import { isAbsolute } from 'node:path'
 import type { Caller } from '../core/account.ts'
 import { AppError, sourceNotFound, subjectBusy } from '../core/errors.ts'
 import { isUuid } from '../core/ids.ts'
-import type { Json, JsonObject } from '../core/json.ts'
+import type { JsonObject } from '../core/json.ts'
 import type { SourceKind } from '../core/kinds.ts'
 import { isRecordId, parseName } from '../core/names.ts'
 import { LIVE_STATUSES } from '../core/operation.ts'
-import { listedAccount, sees } from '../core/permissions.ts'
+import { isAdmin, listedAccount, sees } from '../core/permissions.ts'
 import type { Source } from '../core/source.ts'
+import { RootPolicy } from '../platform/root-policy.ts'
 import type { Secrets } from '../platform/secrets.ts'
 import type { Database, WriteTransaction } from '../store/database.ts'
 import { findDevice } from '../store/devices.ts'
@@ -32,6 +34,8 @@ export interface SourcesOptions extends ChangeTeller {
   readonly snapshots: Snapshots
   /** The folders of this server, which no source may hold or lie in. */
   readonly ownFolders: () => Promise<readonly string[]>
+  /** Which folders of this machine an account may name. Left out, all. */
+  readonly roots?: RootPolicy
 }
 
 export interface SourceRequest {
@@ -68,7 +72,7 @@ export class Sources {
     const { database, ids, clock } = this.#options
     const id = parseSourceId(request.id ?? ids.newId())
     const { kind } = request
-    const config = await this.#parseConfig(kind, request.config)
+    const config = await this.#parseConfig(caller, kind, request.config)
     const source: Source = {
       id,
       accountId: caller.accountId,
@@ -102,7 +106,7 @@ export class Sources {
     const parsed =
       request.config === undefined
         ? null
-        : await this.#parseConfig(kind, request.config, before['path'])
+        : await this.#parseConfig(caller, kind, request.config, before)
     return this.#options.database.write(async (tx) => {
       // Read again: two changes at once must not undo each other.
       const previous = await findSource(tx.sql, id)
@@ -187,16 +191,33 @@ export class Sources {
     return source
   }
 
-  /** `knownPath` is one that was accepted before: it may be away for now, such as an unplugged disk. */
+  /** The folders that whoever asks may name, as real paths; `null` where there is no limit. */
+  rootsOf(caller: Caller): Promise<readonly string[] | null> {
+    return this.#roots().rootsFor(askerOf(caller))
+  }
+
+  /** Throws `forbidden` where whoever asks may not name this folder. */
+  assertMayUse(caller: Caller, path: string): Promise<void> {
+    return this.#roots().assertAllowed(askerOf(caller), path)
+  }
+
+  #roots(): RootPolicy {
+    return this.#options.roots ?? new RootPolicy(null)
+  }
+
+  /** A path of `known` was accepted before: it may be away for now, such as an unplugged disk. */
   async #parseConfig(
+    caller: Caller,
     kind: SourceKind,
     config: JsonObject,
-    knownPath: Json = null,
+    known: JsonObject = {},
   ): Promise<JsonObject> {
     const parsed = parseSourceConfig(kind, config)
-    const path = parsed['path']
-    if (kind === 'directory' && typeof path === 'string' && path !== knownPath) {
-      await assertDirectory(path, await this.#options.ownFolders())
+    for (const name of PATH_FIELDS) {
+      const path = parsed[name]
+      if (typeof path !== 'string' || !isAbsolute(path) || path === known[name]) continue
+      await this.assertMayUse(caller, path)
+      if (kind === 'directory') await assertDirectory(path, await this.#options.ownFolders())
     }
     return parsed
   }
@@ -221,6 +242,11 @@ export class Sources {
     })
   }
 }
+
+/** Where the config of a source, of whatever kind, names a folder of this machine. */
+const PATH_FIELDS = ['path', 'from'] as const
+
+const askerOf = (caller: Caller) => ({ accountId: caller.accountId, isAdmin: isAdmin(caller) })
 
 /** contract 000, A5: an upper-case uuid is "accepted and lower-cased". */
 function parseSourceId(id: string): string {

@@ -1,7 +1,7 @@
 import { type ChildProcessByStdio, spawn } from 'node:child_process'
 import type { Readable } from 'node:stream'
 import { systemCodeOf } from './files.ts'
-import { LINE_LENGTH_MAX, readLines } from './lines.ts'
+import { LINE_LENGTH_MAX, type LineEncoding, readLines } from './lines.ts'
 
 export interface CommandExit {
   /** `null` where a signal ended it. */
@@ -28,6 +28,8 @@ export interface CommandOptions {
   /** What has not ended this long after it was asked to is killed. */
   readonly killAfterMs?: number
   readonly lineLengthMax?: number
+  /** Of the lines it prints. */
+  readonly encoding?: LineEncoding
 }
 
 type Child = ChildProcessByStdio<null, Readable, Readable>
@@ -63,7 +65,7 @@ export function startCommand(
   exit.catch(() => {
     // A caller that fails while it reads the lines never awaits this.
   })
-  return { lines: readLines(child.stdout, lengthMax), exit }
+  return { lines: readLines(child.stdout, lengthMax, options.encoding), exit }
 }
 
 function superviseExit(

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
-import { link, lstat, mkdir, open, realpath, rename, statfs, unlink } from 'node:fs/promises'
+import { link, lstat, mkdir, open, realpath, rename, stat, statfs, unlink } from 'node:fs/promises'
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { AppError, noRoom } from '../core/errors.ts'
 
@@ -76,11 +76,42 @@ async function fsyncPath(path: string): Promise<void> {
 
 /** Makes a folder and those above it that are missing; all of them survive a power cut. */
 export async function makeFolder(path: string, mode = 0o700): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode })
-  if (first === undefined) return
+  const first = await makeMissing(path, mode)
+  if (first === null) return
   for (let folder = resolve(path); ; folder = dirname(folder)) {
     await fsyncFolder(dirname(folder))
     if (folder === resolve(first)) return
+  }
+}
+
+/**
+ * Makes a folder and those above it that are missing; answers the topmost that
+ * was made, or `null`. The recursive `mkdir` of Node tries for ever where a file
+ * system takes no folders, such as /proc.
+ */
+export async function makeMissing(path: string, mode = 0o777): Promise<string | null> {
+  const missing: string[] = []
+  for (let at = resolve(path); !(await isThere(at)); at = dirname(at)) missing.unshift(at)
+  let first: string | null = null
+  for (const folder of missing) {
+    try {
+      await mkdir(folder, { mode })
+      first ??= folder
+    } catch (error) {
+      // Somebody else made it meanwhile.
+      if (systemCodeOf(error) !== 'EEXIST') throw error
+    }
+  }
+  return first
+}
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (isMissing(error)) return false
+    throw error
   }
 }
 

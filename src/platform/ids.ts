@@ -9,6 +9,10 @@ export interface Ids {
 
 const COUNTER_MAX = 0xfff
 
+const RANDOM_BYTES = 10
+/** A call for random bytes costs the same for many ids as for one. */
+const IDS_PER_CALL = 256
+
 /**
  * Ids rise within a process, whatever the clock does: while it stands still or
  * was set back, the last time is used on, with the 12 bits behind it as a
@@ -17,9 +21,19 @@ const COUNTER_MAX = 0xfff
 export function createIds(clock: Pick<Clock, 'nowMs'>): Ids {
   let lastMs = 0
   let counter = 0
+  let pool = Buffer.alloc(0)
+  let used = 0
+  const takeRandom = (): Buffer => {
+    if (used === pool.length) {
+      pool = randomBytes(RANDOM_BYTES * IDS_PER_CALL)
+      used = 0
+    }
+    used += RANDOM_BYTES
+    return pool.subarray(used - RANDOM_BYTES, used)
+  }
   return {
     newId() {
-      const random = randomBytes(10)
+      const random = takeRandom()
       const nowMs = clock.nowMs()
       if (nowMs > lastMs) {
         lastMs = nowMs

@@ -1,6 +1,9 @@
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 
+/** `latin1` is one character a byte, and loses nothing of what is no UTF-8. */
+export type LineEncoding = 'utf8' | 'latin1'
+
 export const LINE_LENGTH_MAX = 64 * 1024
 
 /**
@@ -12,8 +15,9 @@ export const LINE_LENGTH_MAX = 64 * 1024
 export async function* readLines(
   stream: Readable,
   lengthMax = LINE_LENGTH_MAX,
+  encoding: LineEncoding = 'utf8',
 ): AsyncGenerator<string> {
-  const decoder = new StringDecoder('utf8')
+  const decoder = new StringDecoder(encoding)
   let line = ''
   for await (const chunk of chunksOf(stream)) {
     const parts = decoder.write(chunk).split('\n')

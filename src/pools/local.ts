@@ -16,7 +16,7 @@ import {
   systemCodeOf,
 } from '../platform/files.ts'
 import { assertKey, assertPrefix, assertStagingName } from './keys.ts'
-import type { ByteRange, LocalCopy, ObjectInfo, Pool } from './pool.ts'
+import type { ByteRange, LocalCopy, ObjectInfo, Pool, StagedInfo } from './pool.ts'
 
 const STAGING = '.staging'
 const READ_CHUNK_BYTES = 256 * 1024
@@ -112,6 +112,13 @@ export class LocalPool implements Pool {
 
   async discard(name: string): Promise<void> {
     await removeFile(this.#stagingPathOf(name))
+  }
+
+  async *staged(): AsyncGenerator<StagedInfo> {
+    for await (const { name } of this.#entriesOf(STAGING)) {
+      const stats = await lstatOrNull(join(this.#root, STAGING, name))
+      if (stats?.isFile()) yield { name, modifiedAtMs: stats.mtimeMs }
+    }
   }
 
   async read(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Readable> {

@@ -57,6 +57,20 @@ function describePublish(pooled: Pooled): void {
     assert.equal(await pool.stat('growing'), null)
   })
 
+  pooled('what is staged is listed until it is published or discarded', async (pool) => {
+    const names = async () => {
+      const found: string[] = []
+      for await (const { name } of pool.staged()) found.push(name)
+      return found.sort()
+    }
+    assert.deepEqual(await names(), [])
+    for (const name of ['one', 'two', 'three']) await writeFile(await pool.stage(name), name)
+    assert.deepEqual(await names(), ['one', 'three', 'two'])
+    await pool.publish('one', 'k')
+    await pool.discard('two')
+    assert.deepEqual(await names(), ['three'])
+  })
+
   pooled('one staging name gives one path', async (pool) => {
     assert.equal(await pool.stage('one'), await pool.stage('one'))
     assert.notEqual(await pool.stage('one'), await pool.stage('two'))

@@ -5,6 +5,11 @@ export interface ObjectInfo {
   readonly bytes: number
 }
 
+export interface StagedInfo {
+  readonly name: string
+  readonly modifiedAtMs: number
+}
+
 /** Counts from `start` to before `end`, in bytes of the object. */
 export interface ByteRange {
   readonly start: number
@@ -48,6 +53,8 @@ export interface Pool {
   publish(name: string, key: string, options?: PublishOptions): Promise<void>
   /** Removes a staged file; nothing happens where there is none. */
   discard(name: string): Promise<void>
+  /** What is staged on this machine, in no order. */
+  staged(): AsyncIterable<StagedInfo>
   /** Throws `not_found` where there is no such object. */
   read(key: string, range?: ByteRange, signal?: AbortSignal): Promise<Readable>
   /** A whole object where synchronous calls can read it; a local pool copies nothing. */

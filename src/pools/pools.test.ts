@@ -19,6 +19,7 @@ const caller = (accountId: string, ...permissions: string[]): Caller => ({
   name: accountId,
   permissions,
   tokenId: null,
+  expiresAtMs: null,
 })
 const anna = caller('anna', '*')
 const ben = caller('ben', '*')
@@ -41,6 +42,10 @@ class RememberedRecords implements PoolRecords {
   }
 
   async insert(_caller: Caller, record: PoolRecord) {
+    this.#records.set(record.id, record)
+  }
+
+  async update(_caller: Caller, record: PoolRecord) {
     this.#records.set(record.id, record)
   }
 
@@ -137,4 +142,20 @@ test('another kind of pool needs somebody who opens it', async (t) => {
   assert.deepEqual((await other.pools.create(anna, request)).config, { a: 1 })
   assert.equal((await other.pools.open('far')).id, 'far')
   await rm(root, { recursive: true, force: true })
+})
+
+test('a pool is renamed by whose it is; that of everybody by admins, the first one by nobody', async (t) => {
+  const { pools, folder } = await setUp(t)
+  const config = { path: join(folder, 'second') }
+  const own = await pools.create(anna, { name: 'second', kind: 'local', config })
+  assert.equal((await pools.rename(anna, own.id, ' Cellar ')).name, 'Cellar')
+  assert.equal((await pools.get(anna, own.id)).name, 'Cellar')
+  await assert.rejects(pools.rename(ben, own.id, 'x'), { code: 'not_found' })
+  await assert.rejects(pools.rename(admin, 'local', 'x'), { code: 'conflict' })
+  const shared = await pools.create(admin, {
+    ...{ name: 'all', kind: 'local', shared: true },
+    config: { path: join(folder, 'third') },
+  })
+  await assert.rejects(pools.rename(anna, shared.id, 'x'), { code: 'forbidden' })
+  assert.equal((await pools.rename(admin, shared.id, 'x')).name, 'x')
 })

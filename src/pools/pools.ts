@@ -7,7 +7,8 @@ import { isRecordId, parseName } from '../core/names.ts'
 import { isAdmin, listedAccount } from '../core/permissions.ts'
 import type { PoolRecord, PoolUsage } from '../core/pool.ts'
 import type { Clock } from '../platform/clock.ts'
-import { isInside, makeFolder, realPathOf } from '../platform/files.ts'
+import { makeFolder, realPathOf, systemCodeOf } from '../platform/files.ts'
+import { overlapOf } from '../platform/folder-identity.ts'
 import type { Ids } from '../platform/ids.ts'
 import { LocalPool } from './local.ts'
 import type { Pool, PoolDirectory } from './pool.ts'
@@ -25,6 +26,8 @@ export interface PoolRecords {
   }): Promise<{ readonly items: readonly PoolRecord[]; readonly nextCursor: string | null }>
   /** Throws `conflict` where the id is taken. */
   insert(caller: Caller, record: PoolRecord): Promise<void>
+  /** Replaces the record of that id; throws `not_found` where there is none. */
+  update(caller: Caller, record: PoolRecord): Promise<void>
   /** Throws `conflict` while snapshots rest in it or operations work with it. */
   delete(caller: Caller, record: PoolRecord): Promise<void>
   usage(poolId: string): Promise<PoolUsage>
@@ -35,6 +38,10 @@ export interface PoolsOptions {
   readonly dataFolder: string
   readonly clock: Pick<Clock, 'nowMs'>
   readonly ids: Ids
+  /** The folders that are protected, by whoever: a pool in one, or around it, would be archived into itself. */
+  readonly sourceFolders?: () => Promise<readonly string[]>
+  /** Throws `forbidden` where a caller may not use a folder of this machine. Left out, all may use all. */
+  readonly assertAllowedPath?: (caller: Caller, path: string) => Promise<void>
   /** Room that stays free on the disk of each local pool. */
   readonly reserveBytes?: number
   /** What opens the records of other kinds than `local`. */
@@ -43,7 +50,7 @@ export interface PoolsOptions {
 
 export interface PoolKind {
   /** Checks what a person asked for, and answers the config to keep. */
-  parse(config: JsonObject): Promise<JsonObject>
+  parse(config: JsonObject, caller: Caller): Promise<JsonObject>
   open(record: PoolRecord): Pool
 }
 
@@ -72,7 +79,7 @@ export class Pools implements PoolDirectory {
   constructor(options: PoolsOptions) {
     this.#options = options
     const local: PoolKind = {
-      parse: (config) => parseLocal(config, options.dataFolder),
+      parse: (config, caller) => this.#parseLocal(config, caller),
       open: ({ id, config }) => this.#openLocal(id, localPathOf(config)),
     }
     this.#kinds = new Map([...(options.kinds ?? []), ['local', local]])
@@ -116,11 +123,22 @@ export class Pools implements PoolDirectory {
       accountId: request.shared ? null : caller.accountId,
       name: parseName(request.name),
       kind: request.kind,
-      config: await this.#kindOf(request.kind).parse(request.config),
+      config: await this.#kindOf(request.kind).parse(request.config, caller),
       createdAtMs: this.#options.clock.nowMs(),
     }
     await this.#options.records.insert(caller, record)
     return this.#view(record)
+  }
+
+  async rename(caller: Caller, poolId: string, name: string): Promise<PoolView> {
+    const record = await this.#findFor(caller, poolId)
+    if (poolId === DEFAULT_POOL_ID) {
+      throw new AppError('conflict', `the pool ${poolId} is always called so`)
+    }
+    assertMayChange(caller, record)
+    const renamed = { ...record, name: parseName(name) }
+    await this.#options.records.update(caller, renamed)
+    return this.#view(renamed)
   }
 
   /** Forgets a pool in which nothing rests. What lies in its folder stays there. */
@@ -129,9 +147,7 @@ export class Pools implements PoolDirectory {
       throw new AppError('conflict', `the pool ${poolId} is always there; it cannot be removed`)
     }
     const record = await this.#findFor(caller, poolId)
-    if (record.accountId === null && !isAdmin(caller)) {
-      throw new AppError('forbidden', `the pool ${poolId} is everybody's; only an admin removes it`)
-    }
+    assertMayChange(caller, record)
     await this.#options.records.delete(caller, record)
     this.#opened.delete(poolId)
   }
@@ -139,15 +155,30 @@ export class Pools implements PoolDirectory {
   /** The folders of this machine that pools lie in: nobody may back them up into themselves. */
   async folders(): Promise<readonly string[]> {
     const folders = [this.#localFolder()]
+    for await (const { kind, config } of this.#recorded()) {
+      if (kind === 'local') folders.push(localPathOf(config))
+    }
+    return folders
+  }
+
+  /** The ids of all pools, whoever they belong to. */
+  async ids(): Promise<readonly string[]> {
+    const ids: string[] = [DEFAULT_POOL_ID]
+    for await (const { id } of this.#recorded()) ids.push(id)
+    return ids
+  }
+
+  async *#recorded(): AsyncGenerator<PoolRecord> {
     let cursor: string | null = null
     do {
-      const page = await this.#options.records.list({ accountId: null, limit: 500, cursor })
-      for (const { kind, config } of page.items) {
-        if (kind === 'local') folders.push(localPathOf(config))
-      }
+      const page: Awaited<ReturnType<PoolRecords['list']>> = await this.#options.records.list({
+        accountId: null,
+        limit: 500,
+        cursor,
+      })
+      yield* page.items
       cursor = page.nextCursor
     } while (cursor !== null)
-    return folders
   }
 
   #localFolder(): string {
@@ -166,6 +197,28 @@ export class Pools implements PoolDirectory {
     const createdAtMs = Math.floor(birthtimeMs > 0 ? birthtimeMs : mtimeMs)
     const id = DEFAULT_POOL_ID
     return { id, accountId: null, name: 'Local', kind: 'local', config: { path }, createdAtMs }
+  }
+
+  async #parseLocal(config: JsonObject, caller: Caller): Promise<JsonObject> {
+    const { dataFolder, sourceFolders, assertAllowedPath } = this.#options
+    const path = parseLocalPath(config)
+    const refused = (why: string) =>
+      new AppError('invalid', `${path} ${why}; choose a folder beside it`)
+    await assertAllowedPath?.(caller, path)
+    if ((await overlapOf(path, dataFolder)) !== null) {
+      throw refused('lies within the data folder of this server or holds it')
+    }
+    for (const folder of await this.folders()) {
+      if ((await overlapOf(path, folder)) === null) continue
+      throw refused('is the folder of another pool, lies in it or holds it')
+    }
+    for (const folder of (await sourceFolders?.()) ?? []) {
+      if ((await overlapOf(path, folder).catch(unreachableIsApart)) === null) continue
+      throw refused('lies in a folder that is protected here, or holds one')
+    }
+    const real = await realPathOf(path)
+    await makeFolder(real)
+    return { path: real }
   }
 
   async #find(poolId: string): Promise<PoolRecord> {
@@ -200,12 +253,23 @@ export class Pools implements PoolDirectory {
   }
 }
 
+function assertMayChange(caller: Caller, { id, accountId }: PoolRecord): void {
+  if (accountId !== null || isAdmin(caller)) return
+  throw new AppError('forbidden', `the pool ${id} is everybody's; only an admin changes it`)
+}
+
 function localPathOf({ path }: JsonObject): string {
   if (typeof path === 'string') return path
   throw new Error('the record of a local pool holds no path')
 }
 
-async function parseLocal(config: JsonObject, dataFolder: string): Promise<JsonObject> {
+/** A source on a disk that is away, or that may not be looked at, keeps nobody from making a pool. */
+const unreachableIsApart = (error: unknown): null => {
+  if (systemCodeOf(error) !== null) return null
+  throw error
+}
+
+function parseLocalPath(config: JsonObject): string {
   const { path, ...rest } = config
   const unknown = Object.keys(rest)
   if (unknown.length > 0) {
@@ -214,13 +278,5 @@ async function parseLocal(config: JsonObject, dataFolder: string): Promise<JsonO
   if (typeof path !== 'string' || !isAbsolute(path) || path.includes('\0')) {
     throw new AppError('invalid', `a local pool needs an absolute path: {"path": "/srv/backups"}`)
   }
-  const [real, data] = await Promise.all([realPathOf(path), realPathOf(dataFolder)])
-  if (isInside(data, real) || isInside(real, data)) {
-    throw new AppError(
-      'invalid',
-      `${path} lies within the data folder of this server or holds it; choose a folder beside it`,
-    )
-  }
-  await makeFolder(real)
-  return { path: real }
+  return path
 }

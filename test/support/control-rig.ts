@@ -31,7 +31,7 @@ import { Pools } from '../../src/pools/pools.ts'
 import type { Database } from '../../src/store/database.ts'
 import { openSqlite } from '../../src/store/sqlite.ts'
 
-const JWT_SECRET = 'a secret of tests that is long enough for HS256'
+export const JWT_SECRET = 'a secret of tests that is long enough for HS256'
 export const ADMIN_TOKEN = 'admin-token-of-tests'
 
 /** A backup that stands until it is told to go on: so that a test can look at it in every state. */

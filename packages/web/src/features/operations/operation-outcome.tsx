@@ -5,6 +5,7 @@ import { Notice } from '../../ui/notice.tsx'
 import { RestoreProof } from '../restore/restore-proof.tsx'
 import { restoreSentence } from '../restore/restore-words.ts'
 import { asSentence, foundDamage } from './operation-words.ts'
+import { verifySentence } from './verify-words.ts'
 
 const SNAPSHOTS_SEEN = 50
 
@@ -26,11 +27,6 @@ function LeftSnapshot({ operation }: { operation: OperationWire }) {
     </ButtonLink>
   )
 }
-
-const verifySentence = (operation: OperationWire): string =>
-  foundDamage(operation)
-    ? 'The snapshot is damaged: some of its bytes are not what was backed up. Back its source up again while that is there.'
-    : 'Every byte of the snapshot is what was backed up.'
 
 /** How it ended, in a sentence, and the next step. */
 export function OperationOutcome({ operation }: { operation: OperationWire }) {
@@ -56,7 +52,7 @@ export function OperationOutcome({ operation }: { operation: OperationWire }) {
   }
   if (kind === 'restore' && snapshotId !== null) {
     return (
-      <Notice tone={tone} action={<RestoreProof snapshotId={snapshotId} />}>
+      <Notice tone={tone} action={<RestoreProof operation={operation} snapshotId={snapshotId} />}>
         {restoreSentence(operation)}
       </Notice>
     )

@@ -28,6 +28,7 @@ import {
   percentText,
   phaseText,
 } from './operation-words.ts'
+import { warningsName } from './verify-words.ts'
 
 function Figures({ operation, offline }: { operation: OperationWire; offline: boolean }) {
   const nowMs = useNow()
@@ -117,7 +118,8 @@ function Origin({ operation, sourceName }: { operation: OperationWire; sourceNam
     })
   }
   const target = operation.input['target'] as { path?: string } | undefined
-  if (target?.path) facts.push({ name: 'Restored to', value: target.path, wide: true })
+  const verb = operation.kind === 'verify' ? 'Compared with' : 'Restored to'
+  if (target?.path) facts.push({ name: verb, value: target.path, wide: true })
   facts.push({ name: 'Operation', value: operation.id, wide: true })
   return <Facts facts={facts} />
 }
@@ -156,7 +158,11 @@ export function OperationPage({ id }: { id: string }) {
         lead={<Lead operation={operation} />}
       />
       <Hero operation={operation} title={title} />
-      <OperationWarnings id={id} areDamages={foundDamage(operation)} />
+      <OperationWarnings
+        id={id}
+        name={warningsName(operation)}
+        areDamages={foundDamage(operation)}
+      />
       <div className="operation-columns">
         <Panel title="History">
           <OperationHistory id={id} />

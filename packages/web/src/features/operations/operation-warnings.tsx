@@ -7,7 +7,15 @@ import { asSentence } from './operation-words.ts'
 const SHOWN_MAX = 100
 
 /** What was not as it should be, although the work went on. Nothing is drawn while there is nothing. */
-export function OperationWarnings({ id, areDamages }: { id: string; areDamages: boolean }) {
+export function OperationWarnings({
+  id,
+  name,
+  areDamages,
+}: {
+  id: string
+  name: string
+  areDamages: boolean
+}) {
   const { data } = useRecord(
     `warnings:${id}`,
     (holdfast, signal) => holdfast.operations.warnings(id, { limit: SHOWN_MAX, signal }),
@@ -16,7 +24,7 @@ export function OperationWarnings({ id, areDamages }: { id: string; areDamages: 
   if (data === undefined || data.items.length === 0) return null
   const more = data.nextCursor === null ? '' : ', the first of more'
   return (
-    <Panel title={`${areDamages ? 'Damages' : 'Warnings'} (${data.items.length}${more})`} flush>
+    <Panel title={`${name} (${data.items.length}${more})`} flush>
       <ul className={areDamages ? 'warnings warnings-damages' : 'warnings'}>
         {data.items.map((warning, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: warnings are only ever added at the end

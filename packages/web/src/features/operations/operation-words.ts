@@ -20,13 +20,17 @@ const LOOKS = {
 } as const satisfies Record<OperationWire['status'], StatusLook>
 
 const DAMAGED: StatusLook = { tone: 'bad', icon: 'alert', word: 'Damage found' }
+const DIFFERENT: StatusLook = { ...DAMAGED, word: 'Differences found' }
 
 /** How a status is shown. A wish that is not yet honoured is said as such. */
 export function statusLook(operation: OperationWire): StatusLook {
   const { status, intent, outcome } = operation
   if (!isFinal(status) && intent === 'pause') return { ...LOOKS.paused, word: 'Pausing…' }
   if (!isFinal(status) && intent === 'cancel') return { ...LOOKS.cancelled, word: 'Cancelling…' }
-  if (status === 'completed' && foundDamage(operation)) return DAMAGED
+  if (status === 'completed' && foundDamage(operation)) {
+    // Of the folder that was compared: the snapshot itself may be well.
+    return operation.input?.['target'] == null ? DAMAGED : DIFFERENT
+  }
   if (status === 'completed' && outcome === 'warning') {
     return { tone: 'warn', icon: 'alert', word: 'Completed with warnings' }
   }

@@ -1,4 +1,4 @@
-import type { OperationWire } from '@holdfast/sdk'
+import type { OperationWire, VerifyRequest } from '@holdfast/sdk'
 import { bytesText, countOf } from '../../ui/amounts.ts'
 
 const numberOf = (value: unknown): number | null => (typeof value === 'number' ? value : null)
@@ -22,6 +22,18 @@ const PROOFS: Readonly<Record<string, string>> = {
     'On the way each file was compared with what was backed up; the folder itself was not read again.',
   missing:
     'The archive was checked as a whole; its files could not be compared, as its manifest is missing.',
+}
+
+/** What to compare with the snapshot now, and what of it; `null` where there is no manifest to compare with. */
+export function restoredFolder({
+  input,
+  result,
+}: Pick<OperationWire, 'input' | 'result'>): VerifyRequest | null {
+  const path = result?.['target']
+  if (typeof path !== 'string' || result?.['manifest'] === 'missing') return null
+  const paths = input['paths']
+  const isPart = Array.isArray(paths) && paths.every((one) => typeof one === 'string')
+  return isPart ? { target: { path }, paths } : { target: { path } }
 }
 
 /**
