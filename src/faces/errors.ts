@@ -104,7 +104,6 @@ const codeOf = (status: number): ErrorCode => CODE_OF_STATUS.get(status) ?? 'inv
 
 const SENTENCES: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_JSON_BODY: 'body is no valid JSON',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'body is empty, and must be JSON',
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'body is of an unknown type: send content-type application/json',
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'body is not as long as content-length says',
   FST_ERR_CTP_BODY_TOO_LARGE: 'body is too large',

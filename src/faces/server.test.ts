@@ -193,6 +193,18 @@ test('describes itself, with a page that needs nothing from elsewhere', async ()
   })
 })
 
+test('takes a JSON type without a body where none is needed, and asks for one where it is', async () => {
+  const server = await start()
+  const ask = (path: string) =>
+    fetch(`${server.localUrl}${path}`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${ADMIN_TOKEN}`, 'content-type': 'application/json' },
+    })
+  assert.equal((await ask('/api/v1/sessions/link')).status, 201)
+  assert.equal((await ask('/api/v1/sources')).status, 400)
+  await server.close()
+})
+
 test('lets go of a client that sends its body too slowly', async () => {
   const server = await start({ requestTimeoutMs: 300 })
   const authorization = `Authorization: Bearer ${await rig.token('anna')}`

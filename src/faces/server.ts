@@ -121,6 +121,7 @@ export async function buildServer(options: ServerOptions): Promise<{
   app.addHook('onRequest', async (request, reply) => {
     addHeaders(request, reply)
   })
+  takeEmptyBodies(app)
   answerErrors(app, {
     log: services.log,
     contentType: 'application/problem+json',
@@ -158,6 +159,16 @@ const CORS = {
     'x-request-id',
   ],
   maxAge: 600,
+}
+
+/** Many clients name JSON as the type of a body that they do not send: to `POST …/pause`, for one. */
+function takeEmptyBodies(app: FastifyInstance): void {
+  const parseJson = app.getDefaultJsonParser('error', 'error')
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
+    if (body === '') return done(null, undefined)
+    return parseJson(request, String(body), done)
+  })
 }
 
 async function createApp(options: ServerOptions): Promise<FastifyInstance> {
