@@ -73,8 +73,8 @@ test('a restored folder is compared, and the snapshot is called verified only by
   assert.equal((await core.snapshots.get(caller, snapshotId)).verifiedWell, true)
 })
 
-test('nothing is restored into, compared with or backed up from a pool that was made a moment ago', async () => {
-  const path = join(folder, 'tree', 'pool')
+test('nothing is restored into, compared with or protected in a pool that was made a moment ago', async () => {
+  const path = join(folder, 'later')
   await core.pools.create(caller, { name: 'later', kind: 'local', config: { path } })
   await mkdir(join(path, 'x'), { recursive: true })
   const target = { path: join(path, 'x') }
@@ -83,12 +83,8 @@ test('nothing is restored into, compared with or backed up from a pool that was 
     const refused = core.jobs.submit(caller, { kind, input })
     await assert.rejects(refused, { code: 'invalid', message: /inside the data of Holdfast/ })
   }
-  const made = await run('backup', {}, { sourceId })
-  const { items } = await core.jobs.warnings(caller, made.id, { after: 0, limit: 10 })
-  assert.deepEqual(
-    items.map(({ code, item }) => [code, item]),
-    [['skipped_own_data', 'pool']],
-  )
+  const source = { kind: 'directory', name: 'x', config: target } as const
+  await assert.rejects(core.sources.create(caller, source), /its own data or backups/)
 })
 
 test('a start removes what ended operations had left staged, and leaves the rest', async () => {

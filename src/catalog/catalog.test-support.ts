@@ -11,6 +11,7 @@ import type { SnapshotReader } from '../engines/engine.ts'
 import { realPathOf } from '../platform/files.ts'
 import { createIds } from '../platform/ids.ts'
 import { createLog } from '../platform/log.ts'
+import { RootPolicy } from '../platform/root-policy.ts'
 import { createSecrets } from '../platform/secrets.ts'
 import { listAudit } from '../store/audit.ts'
 import { eventsSince } from '../store/event-log.ts'
@@ -36,7 +37,10 @@ export const ben = caller('ben', '*')
 export const admin = caller('admin', 'admin')
 
 /** A catalog over a real store, and a reader that remembers what it was asked to remove. */
-export async function setUpCatalog(t: TestContext) {
+export async function setUpCatalog(
+  t: TestContext,
+  rootsIn: (folder: string) => readonly string[] | null = () => null,
+) {
   const folder = await realPathOf(await mkdtemp(join(tmpdir(), 'holdfast-catalog-')))
   const dataFolder = join(folder, 'data')
   await mkdir(join(dataFolder, 'pool'), { recursive: true })
@@ -56,7 +60,13 @@ export async function setUpCatalog(t: TestContext) {
   })
   const secrets = createSecrets(randomBytes(32))
   const ownFolders = async () => [dataFolder]
-  const sources = new Sources({ ...shared, secrets, snapshots, ownFolders })
+  const sources = new Sources({
+    ...shared,
+    secrets,
+    snapshots,
+    ownFolders,
+    roots: new RootPolicy(rootsIn(folder)),
+  })
   return {
     folder,
     dataFolder,

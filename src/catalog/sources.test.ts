@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { getuid } from 'node:process'
 import { describe, test } from 'node:test'
@@ -106,6 +107,49 @@ describe('directories', () => {
   })
 
   const skip = getuid?.() === 0 ? false : 'skipped: acting as another user needs root'
+  const mounts = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', tmpdir()])
+  const mountSkip = mounts.status === 0 ? false : 'skipped: nothing can be mounted here'
+
+  test('a bind mount does not hide what a folder is', { skip: mountSkip }, async (t) => {
+    const { folder, world, dataFolder } = await setUpCatalog(t)
+    const mounted = join(world, 'mounted')
+    await mkdir(mounted)
+    await mkdir(join(dataFolder, 'mirrors'))
+    const own = [dataFolder]
+    execFileSync('mount', ['--bind', dataFolder, mounted])
+    try {
+      for (const path of [mounted, join(mounted, 'mirrors')]) {
+        await assert.rejects(assertDirectory(path, own), /lies in a folder where this server/, path)
+      }
+    } finally {
+      execFileSync('umount', [mounted])
+    }
+    execFileSync('mount', ['--bind', folder, mounted])
+    try {
+      await assert.rejects(assertDirectory(mounted, own), /it would archive itself/)
+    } finally {
+      execFileSync('umount', [mounted])
+    }
+    await assertDirectory(mounted, own)
+  })
+
+  test('with roots an account protects what lies in them, and an admin everything', async (t) => {
+    const roots = (within: string) => [join(within, 'world'), join(within, '{account}')]
+    const { sources, folder, world } = await setUpCatalog(t, roots)
+    const request = (path: string) => ({ kind: 'directory', name: 'x', config: { path } }) as const
+    await mkdir(join(folder, 'ben'))
+    await symlink(join(folder, 'ben'), join(world, 'link'))
+    for (const path of [join(folder, 'ben'), join(world, 'link'), '/etc', join(folder, 'none')]) {
+      await assert.rejects(sources.create(anna, request(path)), { code: 'forbidden' }, path)
+    }
+    await sources.create(ben, request(join(folder, 'ben')))
+    await sources.create(admin, request('/etc'))
+    const { id } = await sources.create(anna, request(world))
+    const elsewhere = { config: { path: join(folder, 'ben') } }
+    await assert.rejects(sources.update(anna, id, elsewhere), { code: 'forbidden' })
+    assert.deepEqual(await sources.rootsOf(anna), [world, join(folder, 'anna')])
+    assert.equal(await sources.rootsOf(admin), null)
+  })
 
   test('one that may not be read is refused', { skip }, async (t) => {
     const { world } = await setUpCatalog(t)

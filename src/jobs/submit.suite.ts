@@ -102,6 +102,36 @@ function testSubjects(bench: Get): void {
     assert.equal(items.length, 1, 'the refused ones left records')
   })
 
+  test('of a folder and one within it only one is held at a time, also by two processes', async () => {
+    const { jobs } = bench()
+    const other = bench().newJobs()
+    const hold = (subject: string, by = jobs) =>
+      by.submit(ann, { kind: 'custom', input: { subject } })
+    const first = await hold('path:/t/real')
+    for (const subject of ['path:/t/real', 'path:/t/real/inner/x', 'path:/t', 'path:/']) {
+      await assert.rejects(
+        hold(subject, other),
+        refusal('conflict', new RegExp(`path:/t/real is busy: operation ${first.id} holds it`)),
+        subject,
+      )
+    }
+    for (const subject of [
+      'path:/t/real2',
+      'path:/t/rea',
+      'path:/t/r%',
+      'path:/u/t/real',
+      'x:/t',
+    ]) {
+      await jobs.cancel(ann, (await hold(subject)).id)
+    }
+    await jobs.cancel(ann, first.id)
+    const paths = Array.from({ length: 12 }, (_, depth) => `path:/a${'/b'.repeat(depth)}`)
+    const all = await Promise.allSettled(
+      paths.map((subject, index) => hold(subject, index % 2 === 0 ? jobs : other)),
+    )
+    assert.equal(all.filter(({ status }) => status === 'fulfilled').length, 1)
+  })
+
   test('a subject is free again when the operation that held it has ended', async () => {
     const { jobs } = bench()
     const source = await bench().addSource('photos')
@@ -211,7 +241,7 @@ function testRequests(bench: Get): void {
     const paths = { paths: Array.from({ length: 7_000 }, (_, index) => `p${index}-ü`) }
     await wrong({ input: paths }, /input has \d{5} bytes as JSON and may have 65536/, 'too_large')
     const nested = (levels: number): object =>
-      JSON.parse('{"a":'.repeat(levels) + '1' + '}'.repeat(levels))
+      JSON.parse(`${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`)
     await wrong({ input: nested(21) }, /deeper than 20 levels/)
     await wrong({ input: nested(100_000) }, /deeper than 20 levels/)
     await jobs.submit(ann, { kind: 'custom', input: nested(20) } as SubmitRequest)

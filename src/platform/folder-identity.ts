@@ -10,7 +10,7 @@ import {
   statSync,
 } from 'node:fs'
 import { dirname } from 'node:path'
-import { isInside, realPathOf } from './files.ts'
+import { isInside, realPathOf, systemCodeOf } from './files.ts'
 
 // Which folder a path leads to, beyond its text: a bind mount gives one folder two real paths.
 
@@ -68,7 +68,7 @@ export function idsUpwards(path: string | Buffer): readonly string[] {
  * The caller closes the descriptor.
  */
 export function openKnownFolder(known: KnownFolder): number {
-  const descriptor = openSync(toOsPath(known.path), OPEN_FOLDER)
+  const descriptor = openFolder(toOsPath(known.path))
   try {
     if (folderIdOf(fstatSync(descriptor, { bigint: true })) !== known.id) throw new FolderReplaced()
     if (hasDescriptorPaths && descriptorTarget(descriptor) !== known.path) {
@@ -78,6 +78,16 @@ export function openKnownFolder(known: KnownFolder): number {
   } catch (error) {
     closeSync(descriptor)
     throw error
+  }
+}
+
+/** It was a folder when it was looked at: what is a link or a file now took its place. */
+function openFolder(path: Buffer): number {
+  try {
+    return openSync(path, OPEN_FOLDER)
+  } catch (error) {
+    const isReplaced = ['ENOTDIR', 'ELOOP'].includes(systemCodeOf(error) ?? '')
+    throw isReplaced ? new FolderReplaced() : error
   }
 }
 

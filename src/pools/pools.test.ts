@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, stat, symlink } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type TestContext, test } from 'node:test'
@@ -130,6 +130,34 @@ test('a pool around or within the data folder is refused, through links as well'
   }
   const odd = { name: 'x', kind: 'local', config: { path: '/srv/x', bucket: 'y' } }
   await assert.rejects(pools.create(anna, odd), /has no bucket/)
+})
+
+test('a pool in, around or at a folder that is protected or a pool already is refused', async (t) => {
+  const { pools: plain, folder, dataFolder } = await setUp(t)
+  const world = join(folder, 'u/world')
+  await mkdir(world, { recursive: true })
+  const records = new RememberedRecords()
+  const allowed: string[] = []
+  const pools = new Pools({
+    ...{ records, dataFolder, clock, ids: createIds(clock), reserveBytes: 0 },
+    sourceFolders: async () => [join(folder, 'gone'), world],
+    assertAllowedPath: async (caller, path) => void allowed.push(`${caller.accountId} ${path}`),
+  })
+  const create = (path: string) =>
+    pools.create(anna, { name: 'x', kind: 'local', config: { path: join(folder, path) } })
+  for (const path of ['u/world', 'u/world/in', 'u', 'gone/x']) {
+    await assert.rejects(create(path), { code: 'invalid', message: /protected here/ }, path)
+  }
+  await symlink(world, join(folder, 'way'))
+  await assert.rejects(create('way/in'), /protected here/)
+  await create('p/one')
+  for (const path of ['p/one', 'p/one/in', 'p']) {
+    await assert.rejects(create(path), { code: 'invalid', message: /of another pool/ }, path)
+  }
+  assert.equal(allowed.at(-1), `anna ${join(folder, 'p')}`)
+  await assert.rejects(stat(join(folder, 'gone')), 'it was made all the same')
+  const nowhere = { name: 'x', kind: 'local', config: { path: '/proc/holdfast/x' } }
+  await assert.rejects(plain.create(anna, nowhere), /no folder can be made at .* \(ENOENT\)/)
 })
 
 test('another kind of pool needs somebody who opens it', async (t) => {

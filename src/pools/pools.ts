@@ -216,9 +216,16 @@ export class Pools implements PoolDirectory {
       if ((await overlapOf(path, folder).catch(unreachableIsApart)) === null) continue
       throw refused('lies in a folder that is protected here, or holds one')
     }
-    const real = await realPathOf(path)
-    await makeFolder(real)
-    return { path: real }
+    try {
+      const real = await realPathOf(path)
+      await makeFolder(real)
+      return { path: real }
+    } catch (error) {
+      const code = systemCodeOf(error)
+      if (code === null) throw error
+      const what = `no folder can be made at ${path} (${code}): choose another one`
+      throw new AppError('invalid', what, {}, error)
+    }
   }
 
   async #find(poolId: string): Promise<PoolRecord> {

@@ -296,14 +296,18 @@ export class RecordingContext implements EngineContext {
   }
 }
 
+/** Exact, or as a tool sees it that does not know where Holdfast puts the nanoseconds. */
+export type SeenTime = 'exact' | 'whole seconds'
+
 /** All that can be seen of a tree, in order of names. */
-export function look(root: string): readonly string[] {
+export function look(root: string, seenTime: SeenTime = 'exact'): readonly string[] {
   const seen: string[] = []
   const walk = (path: Buffer, name: string) => {
     const stats = lstatSync(path, { bigint: true })
     // Times go through a double on their way to the file system, which keeps a quarter of a microsecond.
     const whole = stats.mtimeNs / 1_000_000_000n
-    const time = Number(whole) + Number(stats.mtimeNs - whole * 1_000_000_000n) / 1e9
+    const rest = seenTime === 'exact' ? stats.mtimeNs - whole * 1_000_000_000n : 0n
+    const time = Number(whole) + Number(rest) / 1e9
     const mode = stats.isSymbolicLink() ? 'link' : (stats.mode & 0o7777n).toString(8)
     const content = stats.isSymbolicLink()
       ? readlinkSync(path, 'latin1')

@@ -107,7 +107,7 @@ test('another folder at the planned path is not walked, whether or not a link le
     assert.throws(() => walk(), { code: 'ESTALE' }, 'a new folder')
     rmSync(root, { recursive: true })
     symlinkSync(join(world.folder, 'moved'), root)
-    assert.throws(() => walk(), { code: /ELOOP|ENOTDIR/ }, 'a link to the old one')
+    assert.throws(() => walk(), { code: 'ESTALE' }, 'a link to the old one')
     rmSync(parent, { recursive: true })
     mkdirSync(join(world.folder, 'elsewhere'))
     renameSync(join(world.folder, 'moved'), join(world.folder, 'elsewhere', 'tree'))

@@ -1,6 +1,6 @@
 import { constants, gzipSync, zstdCompressSync } from 'node:zlib'
+import { freeNow } from '../format/free-now.ts'
 import type { Compression } from '../format/manifest.ts'
-import { freeNow } from './free-now.ts'
 import { BOX_BYTES, FRAME_SLOTS, LAST, Ring, type RingMemory, SLOT_BYTES } from './ring.ts'
 
 export const LEVELS = ['best_speed', 'default', 'best_compression'] as const

@@ -1,6 +1,7 @@
 import { closeSync, createReadStream, openSync, readSync } from 'node:fs'
 import { createGunzip, createZstdDecompress, gunzipSync, zstdDecompressSync } from 'node:zlib'
 import { AppError } from '../../../core/errors.ts'
+import { freeNow } from './free-now.ts'
 import type { Compression } from './manifest.ts'
 
 /** The uncompressed bytes of a tar from its beginning. What `next` answers is good until `next` is called again. */
@@ -110,6 +111,7 @@ export class FrameFile {
   readonly frames: FrameTable
   readonly #compression: Exclude<Compression, 'none'>
   readonly #file: number
+  #room = Buffer.alloc(0)
 
   constructor(path: string, compression: Exclude<Compression, 'none'>, frames: FrameTable) {
     this.frames = frames
@@ -120,7 +122,7 @@ export class FrameFile {
   /** Throws `damaged` where the frame is cut or cannot be unpacked; the next ones may still be well. */
   read(index: number): Buffer {
     const span = frameSpan(this.frames, index)
-    const packed = Buffer.allocUnsafe(span.archiveEnd - span.archiveStart)
+    const packed = this.#packedRoom(span.archiveEnd - span.archiveStart)
     let filled = 0
     while (filled < packed.length) {
       const at = span.archiveStart + filled
@@ -131,6 +133,12 @@ export class FrameFile {
     return unpackFrame(packed, this.#compression, span.tarEnd - span.tarStart)
   }
 
+  /** Of one frame at a time, and used again: a new one for each would lie in memory until V8 collects. */
+  #packedRoom(bytes: number): Buffer {
+    if (this.#room.length < bytes) this.#room = Buffer.allocUnsafeSlow(bytes)
+    return this.#room.subarray(0, bytes)
+  }
+
   close(): void {
     closeSync(this.#file)
   }
@@ -139,15 +147,19 @@ export class FrameFile {
 class FrameBytes implements TarBytes {
   readonly #file: FrameFile
   #index = 0
+  #last: Buffer = Buffer.alloc(0)
 
   constructor(path: string, compression: Exclude<Compression, 'none'>, frames: FrameTable) {
     this.#file = new FrameFile(path, compression, frames)
   }
 
   next(): Buffer | null {
+    // Nobody looks at the last frame any more. Left to V8, they were 40 MB.
+    freeNow(this.#last)
     while (this.#index < this.#file.frames.tarOffsets.length) {
       const frame = this.#file.read(this.#index)
       this.#index += 1
+      this.#last = frame
       if (frame.length > 0) return frame
     }
     return null

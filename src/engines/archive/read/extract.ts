@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { difference, ManifestEntries, mismatch } from '../format/manifest-match.ts'
 import { openTarBytes, type TarPlace } from '../format/tar-bytes.ts'
 import { type TarEntry, TarReader } from '../format/tar-reader.ts'
@@ -97,7 +98,7 @@ class Extraction {
     this.#progress = progress
     this.#selection = job.patterns === null ? null : new Selection(job.patterns)
     this.#sideIndexes = new Map(job.sideKeys.map((key, index) => [key, index]))
-    this.#xattrs = new XattrList(job.xattrsPath, job.root)
+    this.#xattrs = new XattrList(job.xattrsPath, basename(job.root))
     this.#staging = new Staging({
       root: job.root,
       sideRoot: job.sideRoot,

@@ -1,22 +1,27 @@
 import {
   chmodSync,
+  closeSync,
   constants,
   copyFileSync,
   type Dirent,
+  existsSync,
   lchownSync,
   linkSync,
   lstatSync,
   lutimesSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readlinkSync,
   rmdirSync,
   symlinkSync,
   unlinkSync,
 } from 'node:fs'
+import { basename } from 'node:path'
 import { geteuid } from 'node:process'
 import { AppError } from '../../../core/errors.ts'
 import type { Warning } from '../../../core/outcome.ts'
+import { knowFolder, openKnownFolder } from '../../../platform/folder-identity.ts'
 import type { SharedProgress } from './shared-progress.ts'
 
 /** What is at the target and not in the snapshot is taken into the new tree, without touching the target. */
@@ -49,13 +54,36 @@ const join = (directory: Buffer, name: Buffer): Buffer =>
 
 const statOf = (path: Buffer) => lstatSync(path, { throwIfNoEntry: false })
 
+const OPEN_DIRECTORY =
+  constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const throughDescriptors = existsSync('/proc/self/fd')
+
+/**
+ * Works in an open directory, and closes it. Whoever owns a tree may turn a
+ * directory of it into a link at any moment: what is reached through the
+ * descriptor stays in the directory that was found.
+ */
+function inDirectory<T>(
+  path: Buffer,
+  work: (base: Buffer) => T,
+  descriptor = openSync(path, OPEN_DIRECTORY),
+): T {
+  try {
+    return work(throughDescriptors ? Buffer.from(`/proc/self/fd/${descriptor}`) : path)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+const here = (base: Buffer): Buffer => join(base, Buffer.from('.'))
+
 const list = (path: Buffer): readonly Dirent<Buffer>[] =>
   readdirSync(path, { encoding: 'buffer', withFileTypes: true })
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException).code ?? ''
 
 class Merge {
-  readonly #work: Buffer
+  readonly #workName: Buffer
   readonly #device: number
   readonly #progress: SharedProgress
   readonly #asRoot = geteuid?.() === 0
@@ -63,54 +91,65 @@ class Merge {
   keptCount = 0
 
   constructor(work: string, device: number, progress: SharedProgress) {
-    this.#work = Buffer.from(work)
+    this.#workName = Buffer.from(basename(work))
     this.#device = device
     this.#progress = progress
   }
 
-  /** Both are directories. */
-  merge(fresh: Buffer, existing: Buffer, keepMissing: boolean): void {
-    this.#assertSameDevice(existing)
+  /** Both are directories, `existing` an open one; `shown` is its path for people. */
+  merge(
+    fresh: Buffer,
+    existing: Buffer,
+    shown: Buffer,
+    level: { keepMissing: boolean; isTop: boolean },
+  ): void {
+    this.#assertSameDevice(existing, shown)
     const before = lstatSync(fresh)
     let opened = false
     for (const entry of list(existing)) {
       this.#progress.throwIfStopped()
+      if (level.isTop && entry.name.equals(this.#workName)) continue
       const from = join(existing, entry.name)
       const to = join(fresh, entry.name)
-      if (from.equals(this.#work)) continue
+      const shownFrom = join(shown, entry.name)
       const there = statOf(to)
       if (there === undefined) {
-        if (!keepMissing) continue
+        if (!level.keepMissing) continue
         if (!opened && !this.#asRoot) chmodSync(fresh, 0o700)
         opened = true
-        this.#keep(from, to, entry)
-      } else if (there.isDirectory() && entry.isDirectory()) this.merge(to, from, true)
-      else if (there.isDirectory() !== entry.isDirectory()) this.#warnReplaced(from, entry)
+        this.#keep(from, to, entry, shownFrom)
+      } else if (there.isDirectory() && entry.isDirectory()) {
+        const below = { keepMissing: true, isTop: false }
+        inDirectory(from, (base) => this.merge(to, base, shownFrom, below))
+      } else if (there.isDirectory() !== entry.isDirectory()) this.#warnReplaced(shownFrom, entry)
     }
     if (opened) dress(fresh, before, false)
   }
 
-  #keep(from: Buffer, to: Buffer, entry: Dirent<Buffer>): void {
+  #keep(from: Buffer, to: Buffer, entry: Dirent<Buffer>, shown: Buffer): void {
     if (!entry.isDirectory()) {
       keepEntry(from, to, entry, this.#asRoot)
       this.keptCount += 1
       return
     }
-    this.#assertSameDevice(from)
-    const stats = lstatSync(from)
-    mkdirSync(to, 0o700)
-    for (const child of list(from)) {
-      this.#progress.throwIfStopped()
-      this.#keep(join(from, child.name), join(to, child.name), child)
-    }
-    dress(to, stats, this.#asRoot)
+    inDirectory(from, (base) => {
+      this.#assertSameDevice(base, shown)
+      const stats = lstatSync(here(base))
+      mkdirSync(to, 0o700)
+      for (const child of list(base)) {
+        this.#progress.throwIfStopped()
+        const { name } = child
+        this.#keep(join(base, name), join(to, name), child, join(shown, name))
+      }
+      dress(to, stats, this.#asRoot)
+    })
   }
 
-  #assertSameDevice(directory: Buffer): void {
-    if (lstatSync(directory).dev === this.#device) return
+  #assertSameDevice(directory: Buffer, shown: Buffer): void {
+    if (lstatSync(here(directory)).dev === this.#device) return
     throw new AppError(
       'invalid',
-      `another file system is mounted at ${directory.toString()}, inside the target: unmount it, or restore elsewhere`,
+      `another file system is mounted at ${shown.toString()}, inside the target: unmount it, or restore elsewhere`,
     )
   }
 
@@ -149,9 +188,12 @@ function dress(path: Buffer, stats: NonNullable<Stats>, withOwner: boolean): voi
 
 export function mergeExisting(job: MergeJob, progress: SharedProgress): MergeResult {
   const existing = Buffer.from(job.existing)
-  const merge = new Merge(job.work, lstatSync(existing).dev, progress)
-  merge.merge(Buffer.from(job.root), existing, !job.keepTop)
-  return { keptCount: merge.keptCount, warnings: merge.warnings }
+  const work = (base: Buffer): MergeResult => {
+    const merge = new Merge(job.work, lstatSync(here(base)).dev, progress)
+    merge.merge(Buffer.from(job.root), base, existing, { keepMissing: !job.keepTop, isTop: true })
+    return { keptCount: merge.keptCount, warnings: merge.warnings }
+  }
+  return inDirectory(existing, work, openKnownFolder(knowFolder(job.existing)))
 }
 
 /** Removes a tree; nothing happens where there is none. Never goes into another file system. */
@@ -165,16 +207,18 @@ export function removeTree(job: RemoveJob, progress: SharedProgress): null {
 }
 
 function removeDirectory(path: Buffer, device: number, progress: SharedProgress): void {
-  if (lstatSync(path).dev !== device) {
-    throw new AppError('conflict', 'another file system is mounted in what shall be removed')
-  }
-  // A read-only directory cannot be emptied by who is not root.
+  // A read-only directory cannot be listed or emptied by who is not root.
   if (geteuid?.() !== 0) chmodSync(path, 0o700)
-  for (const entry of list(path)) {
-    progress.throwIfStopped()
-    const child = join(path, entry.name)
-    if (entry.isDirectory()) removeDirectory(child, device, progress)
-    else unlinkSync(child)
-  }
+  inDirectory(path, (base) => {
+    if (lstatSync(here(base)).dev !== device) {
+      throw new AppError('conflict', 'another file system is mounted in what shall be removed')
+    }
+    for (const entry of list(base)) {
+      progress.throwIfStopped()
+      const child = join(base, entry.name)
+      if (entry.isDirectory()) removeDirectory(child, device, progress)
+      else unlinkSync(child)
+    }
+  })
   rmdirSync(path)
 }

@@ -44,6 +44,8 @@ export interface Ground {
   readonly target: RestoreTarget
   readonly mode: RestoreMode
   readonly swap: Swap
+  /** Where file calls find `swap.work`, held open: whatever becomes of its path, nothing is extracted elsewhere. */
+  readonly workPath: string
   readonly madeParent: string | null
   readonly earlier: RestoreCheckpoint | null
 }

@@ -24,7 +24,7 @@ import { decideMode, parseRestoreInput, type RestoreWish } from './restore-input
 import { type RestoreArchiveOptions, RestoreStage, type Staged } from './restore-stage.ts'
 import { removeEmptyParents, removeWork, workName } from './restore-work.ts'
 import { newRoot, prepareSwap, type Swap, swapBack, swapIn } from './swap.ts'
-import { inSwapFolder } from './swap-folder.ts'
+import { inSwapFolder, openPrivateFolder, type PrivateFolder } from './swap-folder.ts'
 import { explainTarget, inspectTarget, type RestoreTarget } from './target.ts'
 
 /** Commands of the system, wherever this process was started. */
@@ -37,6 +37,7 @@ export class RestoreRun {
   readonly #context: EngineContext
   readonly #options: RestoreArchiveOptions
   readonly #wish: RestoreWish
+  #held: PrivateFolder | null = null
   readonly #bootId = readProcessIdentity().bootId
 
   constructor(
@@ -79,6 +80,8 @@ export class RestoreRun {
     } catch (error) {
       if (this.#context.signal.aborted) throw await this.#stopped(ground)
       throw await this.#giveUp(error, ground)
+    } finally {
+      this.#letGo()
     }
     return this.#swap(ready)
   }
@@ -93,7 +96,8 @@ export class RestoreRun {
     await this.#assertPlace(target.path)
     const mode = decideMode(this.#wish, target)
     if (earlier !== null && (await this.#canGoOn(earlier, target))) {
-      return { target, mode, swap: earlier.swap, madeParent: earlier.madeParent, earlier }
+      const { swap, madeParent } = earlier
+      return { target, mode, swap, workPath: this.#hold(swap.work), madeParent, earlier }
     }
     if (this.#context.predecessorEnded) {
       await removeWork(this.#options.threads, this.#task.operationId, target.path)
@@ -108,15 +112,28 @@ export class RestoreRun {
       hadTarget: target.exists,
     }
     await mkdir(work, { mode: 0o700 })
-    await mkdir(newRoot(work), { mode: 0o700 })
-    await mkdir(`${work}/side`, { mode: 0o700 })
+    const workPath = this.#hold(work)
+    await mkdir(newRoot(workPath), { mode: 0o700 })
+    await mkdir(`${workPath}/side`, { mode: 0o700 })
     return {
       target,
       mode,
       swap,
+      workPath,
       madeParent: madeParent ?? earlier?.madeParent ?? null,
       earlier: null,
     }
+  }
+
+  /** Opens the private directory of this run; it stays open until its tree is whole. */
+  #hold(work: string): string {
+    this.#held = openPrivateFolder(work)
+    return this.#held.path
+  }
+
+  #letGo(): void {
+    this.#held?.close()
+    this.#held = null
   }
 
   #assertPlace(realPath: string): Promise<void> {
@@ -141,15 +158,16 @@ export class RestoreRun {
   async #makeReady(ground: Ground, staged: Staged): Promise<RestoreCheckpoint> {
     const { extracted } = staged
     const { signal } = this.#context
+    const { workPath } = ground
     const { work, target } = ground.swap
     this.#reportSwapping(extracted.fileCount + extracted.linkCount)
-    if (extracted.hasXattrs) await this.#setXattrs(`${work}/xattrs`)
+    if (extracted.hasXattrs) await this.#setXattrs(workPath)
     let keptCount = 0
     if (ground.mode === 'merge' && ground.target.exists) {
       const merged = await this.#options.threads.run(
         {
           kind: 'merge',
-          root: newRoot(work),
+          root: newRoot(workPath),
           existing: target,
           work,
           keepTop: ground.swap.children,
@@ -159,8 +177,10 @@ export class RestoreRun {
       keptCount = merged.keptCount
       for (const warning of merged.warnings) this.#context.warn(warning)
     }
-    await this.#run('sync', ['-f', work])
-    prepareSwap(ground.swap, ground.mode === 'merge')
+    await this.#run('sync', ['-f', '.'], workPath)
+    const keepOthers = ground.mode === 'merge'
+    const forbiddenRoots = await this.#options.forbiddenRoots()
+    inSwapFolder(ground.swap, forbiddenRoots, (swap) => prepareSwap(swap, keepOthers))
     const result: JsonObject = {
       target: this.#wish.targetPath,
       mode: ground.mode,
@@ -227,8 +247,8 @@ export class RestoreRun {
     })
   }
 
-  async #setXattrs(list: string): Promise<void> {
-    const failure = await this.#run('setfattr', ['-h', `--restore=${list}`])
+  async #setXattrs(workPath: string): Promise<void> {
+    const failure = await this.#run('setfattr', ['-h', '--restore=xattrs'], workPath)
     if (failure === null) return
     this.#context.warn({
       code: 'xattr_lost',
@@ -238,9 +258,9 @@ export class RestoreRun {
   }
 
   /** Answers why a command failed, or `null`. */
-  async #run(command: string, args: readonly string[]): Promise<string | null> {
+  async #run(command: string, args: readonly string[], cwd: string): Promise<string | null> {
     const { signal } = this.#context
-    const running = startCommand(command, args, { signal, env: COMMAND_ENV })
+    const running = startCommand(command, args, { signal, env: COMMAND_ENV, cwd })
     try {
       for await (const _line of running.lines) {
         // It prints nothing that is needed.

@@ -272,7 +272,7 @@ export class RestoreStage {
   }
 
   #extractJob(ground: Ground, totals: Totals, copies: ArchiveCopies): ExtractJob {
-    const { work } = ground.swap
+    const work = ground.workPath
     const merges = ground.mode === 'merge' && ground.target.exists
     return {
       kind: 'extract',

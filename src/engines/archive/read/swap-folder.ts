@@ -1,6 +1,7 @@
-import { closeSync } from 'node:fs'
+import { closeSync, fstatSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
-import { systemCodeOf } from '../../../platform/files.ts'
+import { geteuid } from 'node:process'
+import { isMissing } from '../../../platform/files.ts'
 import {
   FolderReplaced,
   idsOfFolders,
@@ -36,12 +37,34 @@ export function inSwapFolder<T>(
   }
 }
 
-/** It was there when the target was prepared: what is none any more was replaced, too. */
+/** It was there when the target was prepared: what is gone was moved away. */
 function open(known: KnownFolder): number {
   try {
     return openKnownFolder(known)
   } catch (error) {
-    const isReplaced = ['ENOTDIR', 'ELOOP', 'ENOENT'].includes(systemCodeOf(error) ?? '')
-    throw isReplaced ? new FolderReplaced() : error
+    throw isMissing(error) ? new FolderReplaced() : error
   }
+}
+
+/** A folder of our own in one that may be somebody else's. */
+export interface PrivateFolder {
+  /** Where file calls of this process, and a command that is started in it, find it. */
+  readonly path: string
+  close(): void
+}
+
+/**
+ * Opens a folder that this process has made for itself, and proves that it is
+ * that one: whoever owns the folder above it can put another in its place, but
+ * not one that is ours and that only we may enter. Throws `FolderReplaced`.
+ */
+export function openPrivateFolder(folder: string): PrivateFolder {
+  const known = knowFolder(folder)
+  const descriptor = open(known)
+  const { uid, mode } = fstatSync(descriptor)
+  if (uid !== (geteuid?.() ?? uid) || (mode & 0o077) !== 0) {
+    closeSync(descriptor)
+    throw new FolderReplaced()
+  }
+  return { path: pathOfOpened(descriptor, known), close: () => closeSync(descriptor) }
 }

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
 import {
+  chmodSync,
+  chownSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -27,6 +29,7 @@ import {
 } from '../archive.fixture.ts'
 import { ReadPool } from './read-pool.ts'
 import { RestoreArchive } from './restore.ts'
+import { openPrivateFolder } from './swap-folder.ts'
 import { VerifyArchive } from './verify.ts'
 
 // Where a restore and a comparison may reach, however the path to it is bent meanwhile.
@@ -149,6 +152,51 @@ test('a swap leads into its own folder, also when the path leads elsewhere from 
   await engine.run(taskTo(path), new RecordingContext())
   assert.equal(readFileSync(join(away, 'target', 'file'), 'utf8'), 'restored')
   dataIsUntouched()
+})
+
+test('what is extracted, or kept from the target, stays where the restore began', async () => {
+  for (const phase of ['verifying', 'swapping']) {
+    const at = join(place, phase)
+    const path = join(at, 'target')
+    mkdirSync(path, { recursive: true })
+    writeFileSync(join(path, 'own'), 'own')
+    const evil = join(place, `evil-${phase}`)
+    const victim = join(place, `victim-${phase}`)
+    mkdirSync(victim)
+    mkdirSync(join(evil, '.holdfast-operation-1'), { recursive: true })
+    symlinkSync(victim, join(evil, '.holdfast-operation-1', 'new'))
+    symlinkSync(data, join(evil, 'target'))
+    const context = new RecordingContext()
+    let isBent = false
+    context.onReport = (report) => {
+      if (isBent || report.phase !== phase) return
+      isBent = true
+      renameSync(at, `${at}-away`)
+      symlinkSync(evil, at)
+    }
+    const task = makeTask('restore', snapshot, { target: { path }, mode: 'merge' })
+    await assert.rejects(restore().run(task, context), { code: 'conflict' }, phase)
+    assert.ok(isBent)
+    assert.deepEqual(readdirSync(victim), [], 'it was extracted elsewhere')
+    const found = readdirSync(`${at}-away`, { recursive: true }).map(String)
+    assert.ok(!found.some((name) => name.endsWith('jwt-secret')), 'the secret was kept')
+    assert.deepEqual(readdirSync(join(`${at}-away`, 'target')), ['own'])
+  }
+  dataIsUntouched()
+})
+
+test('a private directory is one that is ours and closed to others', () => {
+  const own = join(place, 'own')
+  mkdirSync(own, { mode: 0o700 })
+  openPrivateFolder(own).close()
+  chmodSync(own, 0o701)
+  assert.throws(() => openPrivateFolder(own), { code: 'ESTALE' })
+  chmodSync(own, 0o700)
+  symlinkSync(own, join(place, 'link'))
+  assert.throws(() => openPrivateFolder(join(place, 'link')), { code: 'ESTALE' })
+  if (process.getuid?.() !== 0) return
+  chownSync(own, 65534, 65534)
+  assert.throws(() => openPrivateFolder(own), { code: 'ESTALE' })
 })
 
 test('subjects are real paths, and hold the source wherever the target overlaps it', async () => {
