@@ -2,7 +2,7 @@ import { enableCompileCache } from 'node:module'
 import process, { env } from 'node:process'
 
 // Before anything else is loaded: what was compiled once is not stripped of its types and compiled
-// again, here and in every thread. It saves memory and half of the start.
+// again. Threads are given the same cache by who starts them.
 enableCompileCache()
 const { runCli } = await import('./cli/cli.ts')
 

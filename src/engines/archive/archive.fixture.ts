@@ -154,7 +154,7 @@ export async function storeArchive(
   const compression = options.compression ?? 'none'
   const { archive, frames } = pack(fixture.tar, compression, options.frameBytes ?? 64 * 1024)
   const entries = (options.lines ?? fixture.lines).filter((line) => line.line === 'entry')
-  const files = entries.filter((line) => line.type === 'file')
+  const files = entries.filter((line) => line.type !== 'directory')
   const contentBytes = files.reduce((sum, line) => sum + line.bytes, 0)
   const sha256 = sha256Of(archive)
   const manifest: readonly ManifestLine[] = [
@@ -171,13 +171,13 @@ export async function storeArchive(
       sha256,
     },
   ]
+  const packedManifest = gzipSync(manifest.map(encodeManifestLine).join(''))
   const id = randomUUID()
   const key = `archives/source/${id}-1.tar`
   const manifestKey = `${key}.manifest.jsonl.gz`
   await put(home.pool, key, options.damagedArchive?.(Buffer.from(archive)) ?? archive)
   if (options.withManifest !== false) {
-    const text = manifest.map(encodeManifestLine).join('')
-    await put(home.pool, manifestKey, gzipSync(text))
+    await put(home.pool, manifestKey, packedManifest)
   }
   return {
     id,
@@ -195,7 +195,7 @@ export async function storeArchive(
     details: {
       compression,
       manifestKey,
-      manifestBytes: 0,
+      manifestBytes: packedManifest.length,
       tarBytes: fixture.tar.length,
       fileCount: files.length,
     },

@@ -1,3 +1,4 @@
+import { createReadStream, statSync } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { createGunzip } from 'node:zlib'
 import { AppError } from '../../../core/errors.ts'
@@ -93,18 +94,49 @@ export function parseManifestLine(text: string): ManifestLine {
 }
 
 /** Longer than any path and its attributes can make a line: the reader holds no more than this. */
-const LINE_BYTES_MAX = 64 * 1024 * 1024
+const LINE_BYTES_MAX = 2 * 1024 * 1024
 const NEWLINE = 0x0a
 
+/** How much a manifest can hold that belongs to an archive of which the record is known. */
+export interface ManifestBounds {
+  /** As it rests; `null` where that was not recorded. */
+  readonly packedBytes: number | null
+  readonly textBytes: number
+  readonly lineCount: number
+}
+
+const UNBOUNDED: ManifestBounds = {
+  packedBytes: null,
+  textBytes: Number.POSITIVE_INFINITY,
+  lineCount: Number.POSITIVE_INFINITY,
+}
+
+/** Opens a manifest that may have been replaced: `damaged` where it has another size than was written. */
+export function openManifest(path: string, bounds: ManifestBounds): Readable {
+  const { size } = statSync(path)
+  if (bounds.packedBytes !== null && size !== bounds.packedBytes) {
+    throw damaged(`it has ${size} bytes, not the ${bounds.packedBytes} that were written`)
+  }
+  return createReadStream(path)
+}
+
 /** The lines of a gzipped manifest as text, in batches, in order. Holds one chunk and one line. */
-export async function* readManifestTexts(source: Readable): AsyncGenerator<readonly string[]> {
+export async function* readManifestTexts(
+  source: Readable,
+  bounds: ManifestBounds = UNBOUNDED,
+): AsyncGenerator<readonly string[]> {
   const gunzip = createGunzip({ chunkSize: 256 * 1024 })
   source.once('error', (error) => gunzip.destroy(error))
   source.pipe(gunzip)
   let rest: Buffer[] = []
   let restBytes = 0
+  let textBytes = 0
+  let lineCount = 0
   try {
     for await (const chunk of gunzip as AsyncIterable<Buffer>) {
+      textBytes += chunk.length
+      if (textBytes > bounds.textBytes)
+        throw damaged('it unpacks to more than its archive can hold')
       const end = chunk.lastIndexOf(NEWLINE)
       if (end < 0) {
         rest.push(chunk)
@@ -115,7 +147,10 @@ export async function* readManifestTexts(source: Readable): AsyncGenerator<reado
       const text = Buffer.concat([...rest, chunk.subarray(0, end)]).toString('utf8')
       rest = [chunk.subarray(end + 1)]
       restBytes = chunk.length - end - 1
-      yield text.split('\n')
+      const lines = text.split('\n')
+      lineCount += lines.length
+      if (lineCount > bounds.lineCount) throw damaged('it lists more than its archive can hold')
+      yield lines
     }
   } catch (error) {
     if (error instanceof AppError) throw error
@@ -135,10 +170,11 @@ export async function* readManifestTexts(source: Readable): AsyncGenerator<reado
  */
 export async function* readManifestBatches(
   source: Readable,
+  bounds: ManifestBounds = UNBOUNDED,
 ): AsyncGenerator<readonly ManifestLine[]> {
   let began = false
   let ended = false
-  for await (const texts of readManifestTexts(source)) {
+  for await (const texts of readManifestTexts(source, bounds)) {
     const lines = texts.map(parseManifestLine)
     for (const { line } of lines) {
       if (ended) throw damaged('it goes on after its end')

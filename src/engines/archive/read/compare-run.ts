@@ -5,7 +5,7 @@ import { systemCodeOf } from '../../../platform/files.ts'
 import type { Pool } from '../../../pools/pool.ts'
 import type { AssertAllowedPath, EngineContext, EngineResult } from '../../engine.ts'
 import { explainRoot } from '../create/backup-plan.ts'
-import { parseDetails, snapshotDamaged } from '../format/archive-place.ts'
+import { manifestBounds, parseDetails, snapshotDamaged } from '../format/archive-place.ts'
 import type { ComparedFolder, CompareWish } from './compare-input.ts'
 import { COMPARE_BEGIN, type CompareState } from './compare-scan.ts'
 import type { ReadPool } from './read-pool.ts'
@@ -90,7 +90,15 @@ export class CompareRun {
 
   async #plan(manifestPath: string): Promise<Totals> {
     const { patterns } = this.#wish
-    const job = { kind: 'plan', manifestPath, place: null, entryCountMax: 0, patterns } as const
+    const bounds = manifestBounds(this.#snapshot)
+    const job = {
+      kind: 'plan',
+      manifestPath,
+      bounds,
+      place: null,
+      entryCountMax: 0,
+      patterns,
+    } as const
     const { end, wanted, itemCount }: ArchivePlan = await this.#options.threads.run<'plan'>(
       job,
       this.#context.signal,

@@ -1,27 +1,41 @@
 import { randomUUID } from 'node:crypto'
 import { readdir, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
+import { AppError, noRoom } from '../../../core/errors.ts'
 import type { Snapshot } from '../../../core/snapshot.ts'
-import { isMissing, makeFolder } from '../../../platform/files.ts'
-import type { Pool } from '../../../pools/pool.ts'
-import { parseDetails, snapshotDamaged } from '../format/archive-place.ts'
+import { freeBytesOf, isMissing, makeFolder } from '../../../platform/files.ts'
+import type { LocalCopy, Pool } from '../../../pools/pool.ts'
+import { manifestBounds, parseDetails, snapshotDamaged } from '../format/archive-place.ts'
 import { BrowseIndex } from './browse-index.ts'
 import type { ReadPool } from './read-pool.ts'
 
 const SUFFIX = '.index'
+const BUILDING = '.building-'
 const OPEN_MAX = 8
+/** Left free on the disk of the folder: the records of the server lie there too. */
+const RESERVE_BYTES_DEFAULT = 256 * 1024 * 1024
 
 /** Indexes of snapshots in a folder of their own: built when they are first wanted, the least used removed beyond a size. */
 export class IndexCache {
   readonly #folder: string
   readonly #bytesMax: number
+  readonly #reserveBytes: number
   readonly #threads: ReadPool
   /** By snapshot, the most recently used last. */
   readonly #open = new Map<string, Promise<BrowseIndex>>()
+  /** By snapshot, what stops the building of its index. */
+  readonly #building = new Map<string, AbortController>()
+  #swept = false
 
-  constructor(options: { folder: string; bytesMax: number; threads: ReadPool }) {
+  constructor(options: {
+    folder: string
+    bytesMax: number
+    reserveBytes?: number | undefined
+    threads: ReadPool
+  }) {
     this.#folder = options.folder
     this.#bytesMax = options.bytesMax
+    this.#reserveBytes = options.reserveBytes ?? RESERVE_BYTES_DEFAULT
     this.#threads = options.threads
   }
 
@@ -40,6 +54,7 @@ export class IndexCache {
   async forget(snapshotId: string): Promise<void> {
     const open = this.#open.get(snapshotId)
     this.#open.delete(snapshotId)
+    this.#building.get(snapshotId)?.abort(new AppError('not_found', 'the snapshot was removed'))
     await closeQuietly(open)
     await rm(this.#pathOf(snapshotId), { force: true })
   }
@@ -47,6 +62,8 @@ export class IndexCache {
   async close(): Promise<void> {
     const all = [...this.#open.values()]
     this.#open.clear()
+    const closed = new AppError('unavailable', 'the server stops: look again when it is back')
+    for (const building of this.#building.values()) building.abort(closed)
     for (const index of all) await closeQuietly(index)
   }
 
@@ -77,15 +94,47 @@ export class IndexCache {
         'its manifest is missing, so it cannot be browsed; it can still be restored or downloaded whole',
       )
     }
-    await makeFolder(this.#folder)
-    const manifest = await pool.localCopy(manifestKey)
+    await this.#prepareFolder()
+    const bytesMax = await this.#room()
+    const stop = new AbortController()
+    this.#building.set(snapshot.id, stop)
+    const temporaryPath = join(this.#folder, `${BUILDING}${randomUUID()}`)
+    let manifest: LocalCopy | null = null
     try {
-      const temporaryPath = join(this.#folder, `.building-${randomUUID()}`)
-      const job = { kind: 'index', manifestPath: manifest.path, indexPath, temporaryPath } as const
-      await this.#threads.run<'index'>(job, new AbortController().signal)
+      manifest = await pool.localCopy(manifestKey, { signal: stop.signal })
+      const job = {
+        kind: 'index',
+        manifestPath: manifest.path,
+        indexPath,
+        temporaryPath,
+        bounds: manifestBounds(snapshot),
+        itemCount: snapshot.itemCount,
+        sha256: snapshot.sha256,
+        bytesMax,
+      } as const
+      await this.#threads.run<'index'>(job, stop.signal)
     } finally {
-      await manifest.release()
+      this.#building.delete(snapshot.id)
+      await manifest?.release()
+      // A thread that had to be ended leaves it behind.
+      await rm(temporaryPath, { force: true })
     }
+  }
+
+  /** What an earlier process was building when it died is of no use to anybody. */
+  async #prepareFolder(): Promise<void> {
+    await makeFolder(this.#folder)
+    if (this.#swept) return
+    this.#swept = true
+    for (const name of await readdir(this.#folder)) {
+      if (name.startsWith(BUILDING)) await rm(join(this.#folder, name), { force: true })
+    }
+  }
+
+  async #room(): Promise<number> {
+    const freeBytes = await freeBytesOf(this.#folder)
+    if (freeBytes > this.#reserveBytes) return freeBytes - this.#reserveBytes
+    throw noRoom(this.#reserveBytes, freeBytes)
   }
 
   /** Removes the indexes that were used longest ago, but never `kept`. */

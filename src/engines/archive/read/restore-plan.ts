@@ -1,7 +1,11 @@
-import { createReadStream } from 'node:fs'
 import { AppError } from '../../../core/errors.ts'
 import type { ManifestEnd, ManifestEntry, ManifestStart } from '../format/manifest.ts'
-import { parseManifestLine, readManifestTexts } from '../format/manifest-file.ts'
+import {
+  type ManifestBounds,
+  openManifest,
+  parseManifestLine,
+  readManifestTexts,
+} from '../format/manifest-file.ts'
 import { keyOf } from '../format/manifest-match.ts'
 import { type FrameTable, openTarBytes, type TarPlace } from '../format/tar-bytes.ts'
 import { TarReader } from '../format/tar-reader.ts'
@@ -12,6 +16,7 @@ import type { SharedProgress } from './shared-progress.ts'
 export interface PlanJob {
   readonly kind: 'plan'
   readonly manifestPath: string | null
+  readonly bounds: ManifestBounds
   /** Read where the manifest is missing and only some of it is wanted. */
   readonly place: TarPlace | null
   readonly entryCountMax: number
@@ -98,7 +103,8 @@ async function planFromManifest(
   let start: ManifestStart | null = null
   let end: ManifestEnd | null = null
   let itemCount = 0
-  for await (const texts of readManifestTexts(createReadStream(manifestPath))) {
+  const source = openManifest(manifestPath, job.bounds)
+  for await (const texts of readManifestTexts(source, job.bounds)) {
     progress.throwIfStopped()
     for (const text of texts) {
       if (text.startsWith(ENTRY_START)) {

@@ -8,10 +8,12 @@ import {
   type ArchiveCopies,
   type ArchiveDetails,
   entryCountMax,
+  manifestBounds,
   openArchive,
   parseDetails,
   snapshotDamaged,
 } from '../format/archive-place.ts'
+import type { ManifestBounds } from '../format/manifest-file.ts'
 import type { TarPlace } from '../format/tar-bytes.ts'
 import type { HashResult } from './archive-hash.ts'
 import type { ExtractJob, ExtractResult } from './extract.ts'
@@ -68,6 +70,7 @@ export interface StageOptions {
 export class RestoreStage {
   readonly #snapshot: Snapshot
   readonly #details: ArchiveDetails
+  readonly #bounds: ManifestBounds
   readonly #context: EngineContext
   readonly #options: RestoreArchiveOptions
   readonly #wish: RestoreWish
@@ -78,6 +81,7 @@ export class RestoreStage {
   constructor(options: StageOptions) {
     this.#snapshot = options.snapshot
     this.#details = parseDetails(options.snapshot)
+    this.#bounds = manifestBounds(options.snapshot)
     this.#context = options.context
     this.#options = options.engine
     this.#wish = options.wish
@@ -151,7 +155,14 @@ export class RestoreStage {
       return null
     }
     const { patterns } = this.#wish
-    const job = { kind: 'plan', patterns, manifestPath, place: null, entryCountMax: 0 } as const
+    const job = {
+      kind: 'plan',
+      patterns,
+      manifestPath,
+      bounds: this.#bounds,
+      place: null,
+      entryCountMax: 0,
+    } as const
     try {
       return await this.#options.threads.run<'plan'>(job, signal)
     } catch (error) {
@@ -166,8 +177,17 @@ export class RestoreStage {
     const { patterns } = this.#wish
     const place = patterns === null ? null : this.#place(copies, null)
     const max = entryCountMax(this.#details.tarBytes)
-    const job = { kind: 'plan', patterns, manifestPath: null, place, entryCountMax: max } as const
-    return this.#options.threads.run<'plan'>(job, this.#context.signal)
+    return this.#options.threads.run<'plan'>(
+      {
+        kind: 'plan',
+        patterns,
+        manifestPath: null,
+        bounds: this.#bounds,
+        place,
+        entryCountMax: max,
+      },
+      this.#context.signal,
+    )
   }
 
   #assertPlan(plan: ArchivePlan): void {
@@ -212,7 +232,14 @@ export class RestoreStage {
   async #wantedOf({ plan, manifestPath }: Totals): Promise<WantedTotals | null> {
     if (plan?.wanted != null || manifestPath === null) return plan?.wanted ?? null
     const counted = await this.#options.threads.run(
-      { kind: 'plan', manifestPath, place: null, entryCountMax: 0, patterns: ['.'] },
+      {
+        kind: 'plan',
+        manifestPath,
+        bounds: this.#bounds,
+        place: null,
+        entryCountMax: 0,
+        patterns: ['.'],
+      },
       this.#context.signal,
     )
     return counted.wanted

@@ -18,6 +18,8 @@ export interface ArchiveReaderOptions {
   /** A folder for nothing else: indexes of snapshots are kept in it, and built again when it is emptied. */
   readonly cacheFolder: string
   readonly cacheBytesMax?: number
+  /** Left free on the disk of that folder. */
+  readonly cacheReserveBytes?: number
 }
 
 const CACHE_BYTES_MAX = 1024 * 1024 * 1024
@@ -32,6 +34,7 @@ export class ArchiveReader implements SnapshotReader {
     this.#indexes = new IndexCache({
       folder: options.cacheFolder,
       bytesMax: options.cacheBytesMax ?? CACHE_BYTES_MAX,
+      reserveBytes: options.cacheReserveBytes,
       threads: options.threads,
     })
   }

@@ -3,7 +3,12 @@ import type { JsonObject } from '../../../core/json.ts'
 import type { Snapshot } from '../../../core/snapshot.ts'
 import type { LocalCopy, Pool, PoolDirectory } from '../../../pools/pool.ts'
 import type { Engine, EngineContext, EngineResult, EngineTask } from '../../engine.ts'
-import { type ArchiveDetails, entryCountMax, parseDetails } from '../format/archive-place.ts'
+import {
+  type ArchiveDetails,
+  entryCountMax,
+  manifestBounds,
+  parseDetails,
+} from '../format/archive-place.ts'
 import { snapshotOf } from '../format/snapshot-of.ts'
 import {
   type ComparedFolder,
@@ -131,6 +136,7 @@ class VerifyRun {
     const job = {
       kind: 'plan',
       manifestPath,
+      bounds: manifestBounds(this.#snapshot),
       place: null,
       entryCountMax: 0,
       patterns: null,
