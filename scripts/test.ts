@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { finished } from 'node:stream/promises'
 import { run } from 'node:test'
@@ -29,6 +30,13 @@ if (files.length === 0) {
 const skipped: string[] = []
 const failed: string[] = []
 let passedCount = 0
+
+if (!quick && chosen.length === 0) {
+  const { status } = spawnSync(process.execPath, ['scripts/check.ts', '--static'], {
+    stdio: 'inherit',
+  })
+  if (status !== 0) failed.push('scripts/check.ts --static: format, lint or types')
+}
 
 const FILE_TIMEOUT_MS = 5 * 60_000
 const stream = run({ files, concurrency: 2, timeout: FILE_TIMEOUT_MS })

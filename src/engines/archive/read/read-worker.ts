@@ -46,13 +46,14 @@ function toAnswer(error: unknown): ReadAnswer {
   return { kind: 'broken', message, code: code ?? null, stack: stack ?? null }
 }
 
-parentPort?.on('message', async (request: ReadRequest) => {
-  let answer: ReadAnswer
+async function answer({ job, memory }: ReadRequest): Promise<ReadAnswer> {
   try {
-    const result = await work(request.job, new SharedProgress(request.memory))
-    answer = { kind: 'done', result }
+    return { kind: 'done', result: await work(job, new SharedProgress(memory)) }
   } catch (error) {
-    answer = toAnswer(error)
+    return toAnswer(error)
   }
-  parentPort?.postMessage(answer)
+}
+
+parentPort?.on('message', (request: ReadRequest) => {
+  void answer(request).then((said) => parentPort?.postMessage(said))
 })
