@@ -5,10 +5,10 @@ import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 
 /**
- * `npm test`: every test there is. `--quick` leaves out what kills processes or
- * drives a browser; other words choose files by a part of their path. Tests
- * whose real part is missing are named at the end; with
- * HOLDFAST_TEST_REQUIRE_ALL=1, as in CI, they count as failures.
+ * `npm test`: every test there is. `--quick` leaves out what kills processes,
+ * drives a browser or is named `*.slow.test.ts`; other words choose files by a
+ * part of their path. Tests whose real part is missing are named at the end;
+ * with HOLDFAST_TEST_REQUIRE_ALL=1, as in CI, they count as failures.
  */
 const QUICK = ['src/**/*.test.ts', 'packages/*/{src,test}/**/*.test.ts', 'test/*.test.ts']
 const SLOW = ['test/*/**/*.test.ts']
@@ -19,6 +19,7 @@ const chosen = words.filter((word) => !word.startsWith('--'))
 
 const files = globSync(quick ? QUICK : [...QUICK, ...SLOW])
   .filter((file) => !file.includes('node_modules'))
+  .filter((file) => !(quick && file.endsWith('.slow.test.ts')))
   .filter((file) => chosen.length === 0 || chosen.some((part) => file.includes(part)))
   .sort()
 
