@@ -18,6 +18,7 @@ import {
   truncateSync,
   utimesSync,
   writeFileSync,
+  statSync,
 } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -49,6 +50,8 @@ const archiveOf = (world: BackupWorld, result: EngineResult): string =>
 async function entriesOf(world: BackupWorld, result: EngineResult): Promise<ManifestEntry[]> {
   const key = String(result.snapshot?.details['manifestKey'])
   const entries: ManifestEntry[] = []
+  // Readers refuse a manifest of another size than was recorded.
+  assert.equal(statSync(join(world.poolRoot, key)).size, result.snapshot?.details['manifestBytes'])
   for await (const line of readManifest(createReadStream(join(world.poolRoot, key)))) {
     if (line.line === 'entry') entries.push(line)
   }

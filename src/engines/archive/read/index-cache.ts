@@ -25,7 +25,7 @@ export class IndexCache {
   readonly #open = new Map<string, Promise<BrowseIndex>>()
   /** By snapshot, what stops the building of its index. */
   readonly #building = new Map<string, AbortController>()
-  #swept = false
+  #swept: Promise<void> | null = null
 
   constructor(options: {
     folder: string
@@ -121,11 +121,14 @@ export class IndexCache {
     }
   }
 
-  /** What an earlier process was building when it died is of no use to anybody. */
   async #prepareFolder(): Promise<void> {
     await makeFolder(this.#folder)
-    if (this.#swept) return
-    this.#swept = true
+    this.#swept ??= this.#sweep()
+    await this.#swept
+  }
+
+  /** What an earlier process was building when it died is of no use to anybody. */
+  async #sweep(): Promise<void> {
     for (const name of await readdir(this.#folder)) {
       if (name.startsWith(BUILDING)) await rm(join(this.#folder, name), { force: true })
     }

@@ -3,7 +3,7 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { AppError } from '../../../core/errors.ts'
 import type { ManifestEntry } from '../format/manifest.ts'
 import { difference, ManifestEntries } from '../format/manifest-match.ts'
-import { FrameFile, openTarBytes, type TarPlace } from '../format/tar-bytes.ts'
+import { FrameFile, type FrameTable, openTarBytes, type TarPlace } from '../format/tar-bytes.ts'
 import { END_BYTES, paddedBytes } from '../format/tar-header.ts'
 import { type TarEntry, TarReader } from '../format/tar-reader.ts'
 import type { SharedProgress } from './shared-progress.ts'
@@ -40,6 +40,14 @@ const WINDOW_BYTES = 4 * 1024 * 1024
 
 const damaged = (what: string): AppError =>
   new AppError('damaged', `the archive is damaged: ${what}`, { what })
+
+/** A part of the archive that cannot be read. It is told once; of each file in it only that it is lost. */
+class LostPart extends Error {
+  override readonly name = 'LostPart'
+}
+
+const CUT = 'the archive was cut: its end is missing'
+const LOST = 'it cannot be read'
 
 /** Any place of a tar, in whichever form it rests. Reading on is fast; a damaged frame is not unpacked twice. */
 class TarWindow {
@@ -79,7 +87,7 @@ class TarWindow {
     }
     const whole = Buffer.from(this.#window.buffer)
     const count = readSync(this.#plain ?? -1, whole, 0, whole.length, offset)
-    if (count === 0) throw damaged('it was cut')
+    if (count === 0) throw new LostPart(CUT)
     this.#window = whole.subarray(0, count)
     this.#start = offset
   }
@@ -90,7 +98,7 @@ class TarWindow {
     if ((tarOffsets[index] ?? 0) > offset) index = 0
     while ((tarOffsets[index + 1] ?? file.frames.tarBytes) <= offset) {
       index += 1
-      if (index >= tarOffsets.length) throw damaged('it was cut')
+      if (index >= tarOffsets.length) throw new LostPart(CUT)
     }
     if (index === this.#frameIndex && this.#frameError !== null) throw asError(this.#frameError)
     this.#frameIndex = index
@@ -99,11 +107,20 @@ class TarWindow {
       this.#window = file.read(index)
       this.#frameError = null
     } catch (error) {
-      this.#frameError = error
-      throw error
+      this.#frameError = toLostPart(error, file.frames, index)
+      throw this.#frameError
     }
     this.#start = tarOffsets[index] ?? 0
   }
+}
+
+function toLostPart(error: unknown, frames: FrameTable, index: number): unknown {
+  if (!(error instanceof AppError) || error.code !== 'damaged') return error
+  if (error.details['what'] === 'it was cut') return new LostPart(CUT, { cause: error })
+  const start = frames.archiveOffsets[index] ?? 0
+  const end = frames.archiveOffsets[index + 1] ?? frames.archiveBytes
+  const what = `bytes ${start} to ${end} of the archive cannot be unpacked`
+  return new LostPart(what, { cause: error })
 }
 
 const asError = (error: unknown): Error =>
@@ -140,6 +157,10 @@ export async function verifyArchive(job: VerifyJob, progress: SharedProgress): P
       await scan.take(line)
     }
     return scan.finish()
+  } catch (error) {
+    if (!(error instanceof AppError) || error.code !== 'damaged') throw error
+    // Of the archive every damage is in the list: this one is of the manifest itself.
+    return scan.breakOff(`${error.message}; the files after that line were not checked one by one`)
   } finally {
     scan.close()
     await lines.close()
@@ -151,6 +172,7 @@ class Scan {
   readonly #progress: SharedProgress
   readonly #window: TarWindow
   readonly #damages = new Damages()
+  readonly #lostParts = new Set<string>()
   /** Where the next header begins; `null` where a damage hides it. */
   #start: number | null = 0
   #checkedFiles = 0
@@ -170,9 +192,12 @@ class Scan {
     let entry: TarEntry | null = null
     try {
       entry = headerAt === null ? null : await this.#headerAt(headerAt)
-      if (entry !== null) problem = difference(entry, line)
+      const different = entry === null ? null : difference(entry, line)
+      if (different !== null) {
+        problem = `the archive has ${different} for it than its manifest says`
+      }
     } catch (error) {
-      problem = whatOf(error)
+      problem = this.#whatOf(error)
     }
     if (isFile) {
       problem ??= this.#contentProblem(line)
@@ -180,7 +205,7 @@ class Scan {
       this.#checkedBytes += line.bytes
       this.#start = line.offset + paddedBytes(line.bytes)
     } else this.#start = problem === null ? (entry?.contentOffset ?? null) : null
-    if (problem !== null) this.#damages.add(line.path, problem)
+    if (problem !== null) this.#tell(line.path, problem)
     if (line.type !== 'directory') this.#progress.add('itemsDone', 1)
     this.#progress.set('bytesDone', this.#start ?? line.offset)
   }
@@ -189,6 +214,28 @@ class Scan {
     const { tarBytes, what } = this.#end()
     if (what !== null) this.#damages.add(null, what)
     this.#progress.set('bytesDone', tarBytes)
+    return this.#result()
+  }
+
+  /** Where the manifest cannot be read any further. */
+  breakOff(what: string): VerifyScan {
+    this.#damages.add(null, what)
+    return this.#result()
+  }
+
+  #tell(path: string, what: string): void {
+    if (path === '.') this.#damages.add(null, `the top folder: ${what}`)
+    else this.#damages.add(path, what)
+  }
+
+  #whatOf(error: unknown): string {
+    if (!(error instanceof LostPart)) return whatOf(error)
+    if (!this.#lostParts.has(error.message)) this.#damages.add(null, error.message)
+    this.#lostParts.add(error.message)
+    return LOST
+  }
+
+  #result(): VerifyScan {
     return {
       checkedFiles: this.#checkedFiles,
       checkedBytes: this.#checkedBytes,
@@ -222,7 +269,7 @@ class Scan {
       const found = this.#hash(line.offset, line.bytes)
       return found === line.sha256 ? null : 'its content has another SHA-256'
     } catch (error) {
-      return whatOf(error)
+      return this.#whatOf(error)
     }
   }
 
@@ -247,15 +294,18 @@ class Scan {
   #end(): { tarBytes: number; what: string | null } {
     const tarBytes = this.#job.place.tarBytesMax
     if (this.#start === null) return { tarBytes, what: null }
-    if (tarBytes - this.#start < END_BYTES) return { tarBytes, what: 'its end blocks are missing' }
+    if (tarBytes - this.#start < END_BYTES)
+      return { tarBytes, what: 'the archive was cut: its end blocks are missing' }
     try {
       for (let at = this.#start; at < tarBytes; ) {
         const chunk = this.#window.bytesAt(at).subarray(0, tarBytes - at)
-        if (chunk.some((byte) => byte !== 0)) return { tarBytes, what: 'it goes on after its end' }
+        if (chunk.some((byte) => byte !== 0))
+          return { tarBytes, what: 'the archive goes on after its end' }
         at += chunk.length
       }
     } catch (error) {
-      return { tarBytes, what: `its end cannot be read: ${whatOf(error)}` }
+      if (error instanceof LostPart) this.#whatOf(error)
+      else return { tarBytes, what: `the end of the archive cannot be read: ${whatOf(error)}` }
     }
     return { tarBytes, what: null }
   }
@@ -282,7 +332,10 @@ async function readThrough(job: VerifyJob, progress: SharedProgress): Promise<Ve
       progress.set('bytesDone', reader.position)
     }
   } catch (error) {
-    damages.add(last, `the archive cannot be read on from here: ${whatOf(error)}`)
+    damages.add(
+      last === '.' ? null : last,
+      `the archive cannot be read on from here: ${whatOf(error)}`,
+    )
   } finally {
     bytes.close()
   }

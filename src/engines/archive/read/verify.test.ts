@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
+import { buffer } from 'node:stream/consumers'
 import { after, before, test } from 'node:test'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import type { Snapshot } from '../../../core/snapshot.ts'
 import {
   type FixtureMember,
@@ -117,10 +119,32 @@ for (const compression of ['gzip', 'zstd'] as const) {
     const found = await verify(await store({ compression, frameBytes, damagedArchive: flipAt(at) }))
     // The third frame holds the tar from 100,000 to 150,000: the end of a, the header and half of b.
     assert.deepEqual(found.paths, ['a', 'b'])
-    assert.deepEqual(found.wholes, [WRONG_SHA])
+    // Why they are lost is told once, and that they are, of each.
+    assert.equal(found.wholes.length, 2)
+    assert.equal(found.wholes[0], WRONG_SHA)
+    assert.match(found.wholes[1] ?? '', /^bytes \d+ to \d+ of the archive cannot be unpacked$/)
+    assert.deepEqual(found.whats.slice(-2), ['it cannot be read', 'it cannot be read'])
     assert.equal(found.result['checkedFiles'], 4)
   })
 }
+
+test('a damage of the root is one of the top folder, not of a path "."', async () => {
+  const found = await verify(await store({ damagedArchive: flipAt(100) }))
+  assert.deepEqual(found.paths, [])
+  assert.match(found.wholes.join(), /the top folder: /)
+})
+
+test('a line of the manifest that cannot be read is a damage, and no failure', async () => {
+  const snapshot = await store()
+  const key = String(snapshot.details['manifestKey'])
+  const text = gunzipSync(await buffer(await home.pool.read(key))).toString()
+  const packed = gzipSync(text.replace('"path":"c"', '"path":3'))
+  await put(home.pool, key, packed)
+  const details = { ...snapshot.details, manifestBytes: packed.length }
+  const found = await verify({ ...snapshot, details })
+  assert.equal(found.verifiedWell, false)
+  assert.match(found.whats.join(), /manifest is damaged: entry without path/)
+})
 
 test('a cut tail names the files that it took', async () => {
   const found = await verify(await store({ damagedArchive: (a) => a.subarray(0, 250_000) }))
@@ -164,7 +188,9 @@ test('a manifest that does not match names what differs', async () => {
   const renamed = makeTar(
     MEMBERS.map((member) => (member.name === 'e' ? { ...member, name: 'f' } : member)),
   )
-  assert.deepEqual((await verify(await store({ lines: renamed.lines }))).whats, ['another path'])
+  assert.deepEqual((await verify(await store({ lines: renamed.lines }))).whats, [
+    'the archive has another path for it than its manifest says',
+  ])
 })
 
 test('a verify that is stopped ends with the reason it was given', async () => {
