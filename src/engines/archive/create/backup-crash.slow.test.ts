@@ -121,7 +121,7 @@ suite('a backup that is killed again and again', () => {
         let tree = makeTree(folder)
         await killAndFinish(folder, compression, predecessor)
         // The moments are drawn: where every kill came before a checkpoint, they are drawn anew.
-        for (let round = 0; round < 5 && !hasResumed(folder); round += 1) {
+        for (let round = 0; round < 12 && !hasResumed(folder); round += 1) {
           rmSync(folder, { recursive: true, force: true })
           folder = mkdtempSync(join(tmpdir(), 'holdfast-crash-'))
           tree = makeTree(folder)
